@@ -1,0 +1,91 @@
+package sys
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reopen opens the file behind fd anew: a file description of its own, which shares no byte-range locks and no offset
+// with the one that fd came from.
+func Reopen(fd int) (int, error) {
+	nfd, err := retry(func() (int, error) {
+		return unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return -1, fmt.Errorf("open a description of one's own by /proc/self/fd (is /proc mounted?): %w", err)
+	}
+	return nfd, nil
+}
+
+// OpenFile opens path; flags as for open(2), O_CLOEXEC added.
+func OpenFile(path string, flags int, mode uint32) (int, error) {
+	return retry(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, mode) })
+}
+
+// TempFile creates a nameless file in dir, to be published by [LinkFile] once it is whole.
+func TempFile(dir string, mode uint32) (int, error) {
+	return OpenFile(dir, unix.O_TMPFILE|unix.O_RDWR, mode)
+}
+
+// LinkFile publishes the file behind fd under path; it fails with EEXIST when the name is taken.
+func LinkFile(fd int, path string) error {
+	return unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+}
+
+// Allocate sets the file's size and reserves its memory, so that a full file system is an error here and not a fault later.
+func Allocate(fd int, size int64) error {
+	for {
+		if err := unix.Fallocate(fd, 0, 0, size); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// PunchHole gives the memory of a range back; it reads as zeros afterwards.
+func PunchHole(fd int, off, n int64) error {
+	for {
+		err := unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// FileSize returns the size of the file behind fd in bytes.
+func FileSize(fd int) (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, err
+	}
+	return st.Size, nil
+}
+
+// CloseFD closes fd.
+func CloseFD(fd int) error { return unix.Close(fd) }
+
+// DupFD duplicates fd with O_CLOEXEC; the copy shares the file description.
+func DupFD(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) }
+
+// SetCloexec marks fd as not to be inherited by an exec.
+func SetCloexec(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+	return err
+}
+
+// IsExist reports whether err says that a name is taken.
+func IsExist(err error) bool { return err == unix.EEXIST }
+
+func retry(f func() (int, error)) (int, error) {
+	for {
+		fd, err := f()
+		if err != syscall.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// NoFollow is the open flag that refuses a symbolic link.
+const NoFollow = unix.O_NOFOLLOW

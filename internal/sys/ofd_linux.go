@@ -1,0 +1,44 @@
+package sys
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Open-file-description locks: owned by the description, not by the process, so they end when the last descriptor *and*
+// the last mapping made through it are gone. That is the proof of death that package owner stands on.
+
+// TryLockByte takes the exclusive lock of the byte at off for fd's description. It reports false when another holds it.
+func TryLockByte(fd int, off int64) (bool, error) {
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: off, Len: 1}
+	for {
+		switch err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l); err {
+		case nil:
+			return true, nil
+		case unix.EAGAIN, unix.EACCES:
+			return false, nil
+		case unix.EINTR:
+		default:
+			return false, err
+		}
+	}
+}
+
+// UnlockByte releases the byte at off.
+func UnlockByte(fd int, off int64) error {
+	l := unix.Flock_t{Type: unix.F_UNLCK, Whence: 0, Start: off, Len: 1}
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l)
+}
+
+// ByteHeld reports whether a description other than fd's holds the byte at off.
+func ByteHeld(fd int, off int64) (bool, error) {
+	for {
+		l := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: off, Len: 1}
+		switch err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l); err {
+		case nil:
+			return l.Type != unix.F_UNLCK, nil
+		case unix.EINTR:
+		default:
+			return false, err
+		}
+	}
+}

@@ -1,0 +1,108 @@
+//go:build !linux
+
+package sys
+
+import (
+	"syscall"
+	"time"
+)
+
+// What follows stands in for the Linux calls on other platforms; each says that the thing is not available.
+
+// Memfd is not available.
+func Memfd(name string, size int64) (int, error) { return -1, Unsupported("anonymous shared memory") }
+
+// Sealed is not available.
+func Sealed(fd int) bool { return false }
+
+// Scratch is not available.
+func Scratch(name string) (int, error) { return -1, Unsupported("an anonymous file") }
+
+// Reopen is not available.
+func Reopen(fd int) (int, error) { return -1, Unsupported("reopening a descriptor") }
+
+// OpenFile is not available.
+func OpenFile(path string, flags int, mode uint32) (int, error) {
+	return -1, Unsupported("a named segment")
+}
+
+// TempFile is not available.
+func TempFile(dir string, mode uint32) (int, error) { return -1, Unsupported("a named segment") }
+
+// LinkFile is not available.
+func LinkFile(fd int, path string) error { return Unsupported("a named segment") }
+
+// Allocate is not available.
+func Allocate(fd int, size int64) error { return Unsupported("reserving memory") }
+
+// PunchHole is not available.
+func PunchHole(fd int, off, n int64) error { return Unsupported("giving memory back") }
+
+// FileSize is not available.
+func FileSize(fd int) (int64, error) { return 0, Unsupported("shared memory") }
+
+// CloseFD is not available.
+func CloseFD(fd int) error { return Unsupported("a raw descriptor") }
+
+// DupFD is not available.
+func DupFD(fd int) (int, error) { return -1, Unsupported("a raw descriptor") }
+
+// SetCloexec is not available.
+func SetCloexec(fd int) error { return Unsupported("a raw descriptor") }
+
+// IsExist reports whether err says that a name is taken.
+func IsExist(err error) bool { return false }
+
+// TryLockByte is not available.
+func TryLockByte(fd int, off int64) (bool, error) { return false, Unsupported("a byte-range lock") }
+
+// UnlockByte is not available.
+func UnlockByte(fd int, off int64) error { return Unsupported("a byte-range lock") }
+
+// ByteHeld is not available.
+func ByteHeld(fd int, off int64) (bool, error) { return false, Unsupported("a byte-range lock") }
+
+// FutexWait returns ENOSYS.
+func FutexWait(word *uint32, val uint32, d time.Duration) syscall.Errno { return ENOSYS }
+
+// FutexWake returns ENOSYS.
+func FutexWake(word *uint32, n int) (int, syscall.Errno) { return 0, ENOSYS }
+
+// Futex reports whether this platform has futexes on shared memory.
+const Futex = false
+
+// RegisterBarrier reports false.
+func RegisterBarrier() bool { return false }
+
+// Barrier reports false.
+func Barrier() bool { return false }
+
+// Yield does nothing.
+func Yield() {}
+
+// PinThread is not available.
+func PinThread(cpus ...int) (restore func(), err error) { return nil, Unsupported("CPU affinity") }
+
+// AllowedCPUs is not available.
+func AllowedCPUs() ([]int, error) { return nil, Unsupported("CPU affinity") }
+
+// Detach is not available.
+func Detach(mem []byte) error { return Unsupported("shared memory") }
+
+// StartTime is not available.
+func StartTime(pid int) (uint64, error) { return 0, Unsupported("a process's start time") }
+
+// DieWithParent does nothing.
+func DieWithParent(attr *syscall.SysProcAttr) {}
+
+// SelfExe is not available.
+const SelfExe = ""
+
+// NoFollow is no flag here.
+const NoFollow = 0
+
+// WaitReadable is not available.
+func WaitReadable(fd int) error { return Unsupported("waiting on a descriptor") }
+
+// PidFD does nothing.
+func PidFD(attr *syscall.SysProcAttr, fd *int) { *fd = -1 }
