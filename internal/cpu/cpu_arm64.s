@@ -1,0 +1,21 @@
+//go:build !race
+
+#include "textflag.h"
+
+// func StoreRelease64(p *uint64, v uint64)
+TEXT ·StoreRelease64(SB), NOSPLIT, $0-16
+	MOVD p+0(FP), R0
+	MOVD v+8(FP), R1
+	STLR R1, (R0)
+	RET
+
+// func Pause(n uint32)
+TEXT ·Pause(SB), NOSPLIT, $0-4
+	MOVWU n+0(FP), R0
+	CBZ R0, done
+again:
+	YIELD
+	SUBW $1, R0
+	CBNZ R0, again
+done:
+	RET

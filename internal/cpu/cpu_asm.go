@@ -1,0 +1,16 @@
+//go:build (amd64 || arm64) && !race
+
+package cpu
+
+// StoreRelease64 stores v in *p; whoever loads v from it (atomically) sees all that was written before.
+//
+//go:noescape
+func StoreRelease64(p *uint64, v uint64)
+
+// Pause tells the CPU n times that this is a spin loop.
+//
+//go:noescape
+func Pause(n uint32)
+
+// Plain reports whether the release store leaves the fence out.
+const Plain = true
