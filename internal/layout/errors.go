@@ -1,0 +1,22 @@
+package layout
+
+import (
+	"errors"
+	"os"
+)
+
+// Errors that every package hands on under its own name, so that errors.Is works across them.
+var (
+	// ErrForeign says that memory was not made by this library, or by another version or for another machine.
+	ErrForeign = errors.New("not a multiproc object")
+	// ErrCorrupt says that what stands in shared memory cannot be: somebody wrote over it.
+	ErrCorrupt = errors.New("shared memory is corrupt")
+	// ErrClosed says that an object, or the memory it stands in, was closed. It matches os.ErrClosed.
+	ErrClosed error = closedError{}
+)
+
+type closedError struct{}
+
+func (closedError) Error() string { return "closed" }
+
+func (closedError) Is(target error) bool { return target == os.ErrClosed }
