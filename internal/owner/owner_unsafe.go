@@ -1,0 +1,219 @@
+// Package owner knows who takes part in a segment and who of them is dead.
+//
+// A participant is one process that has joined one segment. It has a record in the segment's table and holds the lock of one
+// byte of the segment's file, through the very file description that the segment is mapped by: the mapping pins the lock,
+// so a free byte proves that the participant's mapping is gone and nothing of it will write there again. There is no
+// heartbeat, no trust in pids, and a stopped process is alive.
+//
+// What a participant writes into locks is its token, (epoch, number): the epoch counts those who had the number
+// before it. A token whose epoch is past is dead without asking the kernel.
+package owner
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/sys"
+)
+
+const (
+	numberBits = 12
+	epochBits  = 18
+
+	// TokenBits is the width of a token; 0 is nobody's.
+	TokenBits = numberBits + epochBits
+	// Max is the most participants that a table can have.
+	Max = 1<<numberBits - 2
+	// RecordSize is the size of one participant's record in bytes.
+	RecordSize = 64
+	// lockBase is the file offset of the byte of participant 0; it is beyond any segment's end, which the kernel allows.
+	lockBase = 1 << 40
+)
+
+// ErrTooMany says that every record of the table belongs to a living participant.
+var ErrTooMany = errors.New("too many participants")
+
+// record is what stands in the table for one participant.
+//
+// epoch, odd while the record has a holder, is the only word that anybody decides by; the others are for people.
+//
+//	even  nobody's: whoever locks the byte may fill the record and store epoch+1
+//	odd   held by a participant; only who holds the byte, the participant or after its death a successor, may store epoch+1
+type record struct {
+	epoch  uint32
+	pid    uint32
+	start  uint64 // start time of the process, clock ticks since boot
+	joined int64  // unix nanoseconds
+	name   [32]byte
+	_      [8]byte
+}
+
+// cursor stands in record 0, which is no participant's: where the next search for a free number begins. A number
+// is used again as late as possible.
+type cursor struct {
+	next uint32
+	_    [60]byte
+}
+
+const (
+	_ = -(unsafe.Sizeof(record{}) ^ RecordSize)
+	_ = -(unsafe.Offsetof(record{}.epoch) ^ 0)
+	_ = -(unsafe.Offsetof(record{}.name) ^ 24)
+	_ = -(unsafe.Sizeof(cursor{}) ^ RecordSize)
+)
+
+// TableSize returns the bytes of a table for n participants.
+func TableSize(n int) int { return (n + 1) * RecordSize }
+
+// A Table is the participant table of one mapped segment. A process may use it to look without joining.
+type Table struct {
+	mem []byte
+	n   int // participants 1..n
+	fd  int // of the description that the segment is mapped by
+}
+
+// NewTable views mem, of TableSize(n) bytes, as a table; fd is the descriptor that the segment was mapped by.
+func NewTable(mem []byte, n, fd int) (*Table, error) {
+	if n < 1 || n > Max {
+		return nil, fmt.Errorf("a segment has 1 to %d participants, not %d", Max, n)
+	}
+	if len(mem) < TableSize(n) {
+		return nil, fmt.Errorf("participant table: %d bytes, need %d", len(mem), TableSize(n))
+	}
+	return &Table{mem: mem, n: n, fd: fd}, nil
+}
+
+func (t *Table) at(i int) *record {
+	return (*record)(unsafe.Pointer(&t.mem[i*RecordSize]))
+}
+
+func token(i int, epoch uint32) uint32 {
+	return uint32(i) | (epoch>>1)&(1<<epochBits-1)<<numberBits
+}
+
+func number(tok uint32) int { return int(tok & (1<<numberBits - 1)) }
+
+// Join takes a record and its byte for this process and returns the token.
+func (t *Table) Join() (uint32, error) {
+	first := int(atomic.AddUint32(&(*cursor)(unsafe.Pointer(&t.mem[0])).next, 1)-1) % t.n
+	for _, dead := range []bool{false, true} { // first those that nobody holds, then those whose holder may be dead
+		for k := range t.n {
+			i := 1 + (first+k)%t.n
+			if (atomic.LoadUint32(&t.at(i).epoch)&1 == 1) != dead {
+				continue
+			}
+			ok, err := sys.TryLockByte(t.fd, lockBase+int64(i))
+			if err != nil {
+				return 0, fmt.Errorf("join a segment: %w", err)
+			}
+			if ok {
+				fault.Point("owner.join.locked")
+				return t.take(i), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("join a segment: %w: all %d places are taken by living processes", ErrTooMany, t.n)
+}
+
+// take fills record i, whose byte this process holds. A death at any step leaves the byte free and the epoch even, or
+// odd with a dead holder: the next who joins handles both alike.
+func (t *Table) take(i int) uint32 {
+	r := t.at(i)
+	e := atomic.LoadUint32(&r.epoch)
+	if e&1 == 1 {
+		e++
+		atomic.StoreUint32(&r.epoch, e) // the former holder's tokens are dead from here on
+		fault.Point("owner.join.buried")
+	}
+	pid := os.Getpid()
+	r.pid = uint32(pid)
+	r.start, _ = sys.StartTime(pid) // 0 where /proc has it not: it is for people
+	r.joined = time.Now().UnixNano()
+	r.name = [32]byte{}
+	copy(r.name[:], baseName(os.Args))
+	fault.Point("owner.join.filled")
+	e++
+	atomic.StoreUint32(&r.epoch, e) // pairs with the load in Alive
+	return token(i, e)
+}
+
+func baseName(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	s := args[0]
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '/' {
+			return s[i+1:]
+		}
+	}
+	return s
+}
+
+// Leave gives up tok, which this process holds. What it still owns is repaired as after a death.
+func (t *Table) Leave(tok uint32) error {
+	i := number(tok)
+	atomic.StoreUint32(&t.at(i).epoch, atomic.LoadUint32(&t.at(i).epoch)+1)
+	fault.Point("owner.leave.marked")
+	return sys.UnlockByte(t.fd, lockBase+int64(i))
+}
+
+// Alive reports whether the participant with this token may still run; false is proven. Any number is safe to ask
+// about: one that no participant can have is dead.
+func (t *Table) Alive(tok uint32) bool {
+	i := number(tok)
+	if i < 1 || i > t.n {
+		return false
+	}
+	// A holder locks its byte before it stores the odd epoch, so with the epoch read first, a free byte means that this
+	// holder, and not a later one, is gone.
+	e := atomic.LoadUint32(&t.at(i).epoch)
+	if e&1 == 0 || token(i, e) != tok {
+		return false
+	}
+	held, err := sys.ByteHeld(t.fd, lockBase+int64(i))
+	return held || err != nil
+}
+
+// Info describes a participant to people.
+type Info struct {
+	Token  uint32
+	PID    int
+	Name   string
+	Joined time.Time
+}
+
+// Info returns what the participant with this token wrote about itself; ok is false when the record is another's by now.
+func (t *Table) Info(tok uint32) (info Info, ok bool) {
+	i := number(tok)
+	if i < 1 || i > t.n {
+		return Info{}, false
+	}
+	r := t.at(i)
+	name := r.name
+	n := 0
+	for n < len(name) && name[n] != 0 {
+		n++
+	}
+	info = Info{Token: tok, PID: int(r.pid), Name: string(name[:n]), Joined: time.Unix(0, r.joined)}
+	e := atomic.LoadUint32(&r.epoch)
+	return info, e&1 == 1 && token(i, e) == tok
+}
+
+// All returns those who hold a record, the dead that nobody has buried yet included.
+func (t *Table) All() []Info {
+	var all []Info
+	for i := 1; i <= t.n; i++ {
+		if e := atomic.LoadUint32(&t.at(i).epoch); e&1 == 1 {
+			if info, ok := t.Info(token(i, e)); ok {
+				all = append(all, info)
+			}
+		}
+	}
+	return all
+}
