@@ -1,0 +1,120 @@
+package futex
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/sys"
+)
+
+// EventCountSize is the memory that an [EventCount] needs, in bytes. Zeros are one that nobody waits on.
+const EventCountSize = 4
+
+// An EventCount lets processes and goroutines sleep until something in shared memory has changed, at the price of one
+// load for those who change it while nobody sleeps.
+//
+//	the word   generation:31 | sleepers:1
+//
+//	g            nobody sleeps           → (g+1)+sleepers, by who is about to sleep
+//	g+sleepers   somebody may sleep      → the same with g+1, by who is about to sleep or notifies; g+1, by who notified
+//	                                       and found fewer asleep than it wanted to wake
+//
+// Every change is a compare-and-swap that raises the generation, so a sleeper whose word has moved on looks again. The
+// death of a process between a change and its Notify, or between Notify's two steps, costs the sleepers one slice of at most 50 ms.
+type EventCount struct {
+	word *uint32
+}
+
+// NewEventCount views the first EventCountSize bytes of mem as an event count.
+func NewEventCount(mem []byte) (*EventCount, error) {
+	w, err := word(mem, "futex: event count")
+	if err != nil {
+		return nil, err
+	}
+	// Whoever notifies may have published with a plain release store; those who sleep pay for the fence, and this makes
+	// this process one that they can reach.
+	sys.RegisterBarrier()
+	return &EventCount{word: w}, nil
+}
+
+const sleepers uint32 = 1
+
+// Notify wakes up to n of those who wait (n < 0: all). Call it after the change that they wait for.
+func (e *EventCount) Notify(n int) {
+	if atomic.LoadUint32(e.word)&sleepers != 0 { // pairs with the swap and the barrier in Await
+		e.notify(n)
+	}
+}
+
+func (e *EventCount) notify(n int) {
+	if n < 0 {
+		n = math.MaxInt32
+	}
+	for {
+		w := atomic.LoadUint32(e.word)
+		if w&sleepers == 0 {
+			return
+		}
+		if !atomic.CompareAndSwapUint32(e.word, w, w+2) {
+			continue
+		}
+		woken, _ := sys.FutexWake(e.word, n)
+		if woken < n { // nobody is left asleep, unless the word has changed since
+			atomic.CompareAndSwapUint32(e.word, w+2, (w+4)&^sleepers)
+		}
+		return
+	}
+}
+
+// Await returns nil as soon as ready reports true, and ready's error as soon as it returns one. It looks, spins for some
+// microseconds, and sleeps until a [EventCount.Notify], looking again after slices of 1 to 50 ms. After each slice it
+// calls idle, if that is not nil, and returns its error: the place to find out that a peer has died.
+func (e *EventCount) Await(ctx context.Context, ready func() (bool, error), idle func() error) error {
+	var spin spinner
+	for {
+		if ok, err := ready(); ok || err != nil {
+			return err
+		}
+		if !spin.again(16) {
+			return e.park(ctx, ready, idle)
+		}
+	}
+}
+
+func (e *EventCount) park(ctx context.Context, ready func() (bool, error), idle func() error) error {
+	stop := wakeOnDone(ctx, e.word)
+	defer stop()
+	for nap := time.Millisecond; ; {
+		if err := ctx.Err(); err != nil {
+			e.Notify(1) // a wake-up that was meant for the one who leaves is passed on
+			return err
+		}
+		w := atomic.LoadUint32(e.word)
+		next := (w + 2) | sleepers
+		if !atomic.CompareAndSwapUint32(e.word, w, next) { // pairs with the load in Notify
+			continue
+		}
+		sys.Barrier() // the fence of those who publish without one: what they stored before their load is visible now
+		if ok, err := ready(); ok || err != nil {
+			return err
+		}
+		if sleep(e.word, next, slice(ctx, nap)) != sys.ETIMEDOUT {
+			nap = time.Millisecond
+			if ok, err := ready(); ok || err != nil {
+				return err
+			}
+			continue
+		}
+		nap = min(2*nap, maxSlice)
+		if ok, err := ready(); ok || err != nil {
+			return err
+		}
+		if idle != nil {
+			if err := idle(); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+// Package futex has what processes that share memory need to wait for each other: [Wait] and [Wake] on a 32-bit word, an
+// [EventCount] to sleep until something has changed, and a [Mutex] that survives the death of its owner.
+//
+// Everything stands on words in the caller's memory: a mapping that several processes share (package shm makes them), or
+// plain memory between goroutines. Nothing is allocated in the kernel and nothing is left behind there.
+package futex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/sys"
+)
+
+// Errors of this package. They are matched with errors.Is.
+var (
+	// ErrOwnerDied comes with the lock held: its owner died or left while it held it, and what the lock guards may be half
+	// changed. Mend it and call MarkConsistent, or unlock and leave the same news to the next.
+	ErrOwnerDied = errors.New("the lock's owner died while it held it; the lock is now yours")
+	// ErrLocked says that a try found the lock held.
+	ErrLocked = errors.New("the lock is held")
+	// ErrNotOwner says that the caller's process does not hold the lock.
+	ErrNotOwner = errors.New("the lock is not held by this process")
+	// ErrClosed says that the memory under the object was closed; it matches os.ErrClosed.
+	ErrClosed = layout.ErrClosed
+	// ErrCorrupt says that what stands in shared memory cannot be.
+	ErrCorrupt = layout.ErrCorrupt
+)
+
+// Participants says who this process is among those that share the memory, and which of them are dead. A
+// *shm.Segment is one; [Local] stands in for it where goroutines of one process share memory.
+type Participants interface {
+	// Self returns this process's token, from 1 to 1<<30-1, or 0 once the memory is closed here.
+	Self() uint32
+	// Alive reports whether the participant may still run. False must be proven, not guessed from a time-out; any token
+	// may be asked about.
+	Alive(token uint32) bool
+}
+
+// Local is the only participant of memory that no other process shares.
+type Local struct{}
+
+// Self returns 1.
+func (Local) Self() uint32 { return 1 }
+
+// Alive reports whether token is 1.
+func (Local) Alive(token uint32) bool { return token == 1 }
+
+// A Result says how a [Wait] ended.
+type Result int
+
+// The ways in which a Wait ends.
+const (
+	Woken       Result = iota + 1 // by a Wake, or for no reason: look again at what you wait for
+	Changed                       // the word did not hold the value, or no longer did when the sleep began
+	TimedOut                      // the context's deadline passed
+	Interrupted                   // the context was cancelled
+)
+
+// String returns the result in lower case.
+func (r Result) String() string {
+	switch r {
+	case Woken:
+		return "woken"
+	case Changed:
+		return "changed"
+	case TimedOut:
+		return "timed out"
+	case Interrupted:
+		return "interrupted"
+	}
+	return fmt.Sprintf("Result(%d)", int(r))
+}
+
+// Wait sleeps while *word holds val, until somebody calls [Wake] on the word, in this process or in another that maps the
+// same memory. The error is nil for Woken and Changed, ctx.Err() for TimedOut and Interrupted, and matches
+// errors.ErrUnsupported where there are no futexes. The death of the process that would have woken it ends no Wait: whoever
+// waits for a process that may die waits in slices and looks (as Mutex and EventCount do). It occupies an operating
+// system thread while it sleeps.
+func Wait(ctx context.Context, word *uint32, val uint32) (Result, error) {
+	if r, err := ctxResult(ctx); err != nil {
+		return r, err
+	}
+	stop := wakeOnDone(ctx, word)
+	defer stop()
+	for {
+		// The slice bounds what a cancellation that fell between the look at ctx and the sleep can cost.
+		switch errno := sys.FutexWait(word, val, slice(ctx, maxSlice)); errno {
+		case 0:
+			if r, err := ctxResult(ctx); err != nil {
+				return r, err
+			}
+			return Woken, nil
+		case sys.EAGAIN:
+			return Changed, nil
+		case sys.EINTR, sys.ETIMEDOUT:
+			if r, err := ctxResult(ctx); err != nil {
+				return r, err
+			}
+		case sys.ENOSYS:
+			return 0, sys.Unsupported("futex")
+		default:
+			return 0, fmt.Errorf("futex wait: %w", errno)
+		}
+	}
+}
+
+// Wake wakes up to n of those that sleep in a [Wait] on word, in whichever process, and returns how many. n < 0 wakes all.
+func Wake(word *uint32, n int) (int, error) {
+	if n < 0 || n > math.MaxInt32 {
+		n = math.MaxInt32
+	}
+	woken, errno := sys.FutexWake(word, n)
+	switch errno {
+	case 0:
+		return woken, nil
+	case sys.ENOSYS:
+		return 0, sys.Unsupported("futex")
+	}
+	return 0, fmt.Errorf("futex wake: %w", errno)
+}
+
+func ctxResult(ctx context.Context) (Result, error) {
+	err := ctx.Err()
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return TimedOut, err
+	}
+	return Interrupted, err
+}
+
+// wakeOnDone arranges that everybody who sleeps on word looks again when ctx ends; stop undoes it. The others take it for
+// one of the wakes for no reason that they have to expect.
+func wakeOnDone(ctx context.Context, word *uint32) (stop func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(ctx, func() { sys.FutexWake(word, math.MaxInt32) })
+}
+
+// maxSlice is the longest that anybody sleeps without looking whether the one it waits for is dead. A wake-up can be lost
+// to a SIGKILL between a store and its FUTEX_WAKE, so no sleep is unbounded.
+const maxSlice = 50 * time.Millisecond
+
+// slice shortens d to what is left until ctx's deadline.
+func slice(ctx context.Context, d time.Duration) time.Duration {
+	if dl, ok := ctx.Deadline(); ok {
+		if left := time.Until(dl); left < d {
+			return max(left, time.Microsecond)
+		}
+	}
+	return d
+}

@@ -1,0 +1,240 @@
+package futex
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/race"
+	"github.com/fb2d3dbd/multiproc/internal/sys"
+)
+
+// MutexSize is the memory that a [Mutex] needs, in bytes. Zeros are an unlocked mutex.
+const MutexSize = 4
+
+// A Mutex is a mutual-exclusion lock between processes, and between their goroutines, on a word in shared memory. Its
+// owner is a process: any of its goroutines may unlock it.
+//
+// When the owner dies, however it dies, the next Lock gets the lock together with ErrOwnerDied. An owner that lives keeps
+// the lock, also while it is stopped.
+//
+//	the word   owner token:30 | damaged:1 | waiters:1
+//
+//	0                free                         → owner, by who locks
+//	damaged          free, not declared whole     → owner+damaged, by who locks (gets ErrOwnerDied)
+//	owner            held                         → 0, by the owner; owner'+damaged, by who has proof that owner is dead
+//	owner+waiters    held, somebody may sleep     → 0 and one wake, by the owner; as above
+//	…+damaged        held, ErrOwnerDied was said  → without damaged, by the owner's MarkConsistent
+//
+// It is the futex mutex of Drepper's "Futexes Are Tricky" with the owner in the word, as the kernel's robust futexes have
+// it; the proof of death is the participant's, not the kernel's robust list.
+type Mutex struct {
+	word *uint32
+	who  Participants
+}
+
+const (
+	waiters uint32 = 1 << 0
+	damaged uint32 = 1 << 1
+
+	ownerShift = 2
+)
+
+// NewMutex views the first MutexSize bytes of mem as a mutex. Every process that shares the memory does the same; who
+// says which of them are alive, as a *shm.Segment does for its own memory.
+func NewMutex(mem []byte, who Participants) (*Mutex, error) {
+	w, err := word(mem, "futex: mutex")
+	if err != nil {
+		return nil, err
+	}
+	if who == nil {
+		return nil, fmt.Errorf("futex: mutex: nil Participants; pass the segment, or futex.Local{} between goroutines")
+	}
+	return &Mutex{word: w, who: who}, nil
+}
+
+// Lock takes the lock, waiting for it until ctx ends. It returns nil or ErrOwnerDied with the lock held, and any
+// other error without it: ctx.Err(), or ErrClosed. A ctx that has ended does not keep it from taking a free lock.
+func (m *Mutex) Lock(ctx context.Context) error {
+	me := m.who.Self()
+	if me != 0 && atomic.CompareAndSwapUint32(m.word, 0, me<<ownerShift) {
+		race.Acquire(m.word)
+		fault.Point("mutex.locked")
+		return m.confirm(me)
+	}
+	return m.lockSlow(ctx, me)
+}
+
+// TryLock takes the lock if it is free or its owner is dead. It returns nil or ErrOwnerDied with the lock held, and
+// ErrLocked when a living process holds it.
+func (m *Mutex) TryLock() error {
+	me := m.who.Self()
+	if me == 0 {
+		return ErrClosed
+	}
+	for {
+		w := atomic.LoadUint32(m.word)
+		next := me<<ownerShift | w&(damaged|waiters)
+		if w>>ownerShift != 0 {
+			if w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
+				return ErrLocked
+			}
+			next |= damaged
+		}
+		if atomic.CompareAndSwapUint32(m.word, w, next) {
+			return m.taken(me, next)
+		}
+	}
+}
+
+// confirm says ErrClosed if the memory was closed under the operation: the lock just taken may have been taken in
+// memory that nobody shares any more. Close sets Self to 0 before it takes the memory away.
+func (m *Mutex) confirm(me uint32) error {
+	if m.who.Self() != me {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (m *Mutex) taken(me, word uint32) error {
+	race.Acquire(m.word)
+	fault.Point("mutex.locked")
+	if err := m.confirm(me); err != nil {
+		return err
+	}
+	if word&damaged != 0 {
+		return ErrOwnerDied
+	}
+	return nil
+}
+
+// lockSlow spins, then sleeps in slices that grow from 1 to 50 ms; after each it asks for proof that the owner is dead.
+func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
+	if me == 0 {
+		return ErrClosed
+	}
+	var spin spinner
+	var asleep uint32 // waiters once this call has slept: others may sleep too, and who unlocks must wake one
+	nap := time.Millisecond
+	stop := func() bool { return true }
+	defer func() { stop() }()
+	for first := true; ; {
+		w := atomic.LoadUint32(m.word)
+		if w>>ownerShift == 0 {
+			next := me<<ownerShift | w&(damaged|waiters) | asleep
+			if atomic.CompareAndSwapUint32(m.word, w, next) {
+				return m.taken(me, next)
+			}
+			continue
+		}
+		if asleep == 0 && spin.again(16) {
+			continue
+		}
+		if first {
+			first = false
+			stop = wakeOnDone(ctx, m.word)
+		}
+		if err := m.giveUp(ctx, me); err != nil {
+			return err
+		}
+		if w&waiters == 0 && !atomic.CompareAndSwapUint32(m.word, w, w|waiters) {
+			continue
+		}
+		fault.Point("mutex.waiting")
+		asleep = waiters
+		if errno := sleep(m.word, w|waiters, slice(ctx, nap)); errno != sys.ETIMEDOUT {
+			continue
+		}
+		nap = min(2*nap, maxSlice)
+		if owner := w >> ownerShift; owner != me && !m.who.Alive(owner) {
+			// Only a dead process could have changed the word from w with its token in it; so the exchange takes the lock
+			// from the dead, or fails because another survivor was faster.
+			next := me<<ownerShift | damaged | waiters
+			if w = atomic.LoadUint32(m.word); w>>ownerShift == owner && atomic.CompareAndSwapUint32(m.word, w, next) {
+				fault.Point("mutex.robbed")
+				return m.taken(me, next)
+			}
+		}
+	}
+}
+
+// giveUp returns the error to leave with, if there is one. A wake-up meant for the one who leaves is passed on.
+func (m *Mutex) giveUp(ctx context.Context, me uint32) error {
+	err := ctx.Err()
+	if err == nil {
+		err = m.confirm(me)
+	}
+	if err != nil && atomic.LoadUint32(m.word)>>ownerShift == 0 {
+		sys.FutexWake(m.word, 1)
+	}
+	return err
+}
+
+// Unlock releases the lock. It returns ErrNotOwner when this process does not hold it, and ErrClosed after the memory
+// was closed. A lock that came with ErrOwnerDied and was not marked consistent says so to the next owner as well.
+func (m *Mutex) Unlock() error {
+	me := m.who.Self()
+	race.Release(m.word)
+	if me != 0 && atomic.CompareAndSwapUint32(m.word, me<<ownerShift, 0) {
+		return nil
+	}
+	return m.unlockSlow(me)
+}
+
+func (m *Mutex) unlockSlow(me uint32) error {
+	if me == 0 {
+		return ErrClosed
+	}
+	for {
+		w := atomic.LoadUint32(m.word)
+		if w>>ownerShift != me {
+			return ErrNotOwner
+		}
+		if atomic.CompareAndSwapUint32(m.word, w, w&damaged) {
+			fault.Point("mutex.unlocked") // a death here loses the wake-up: the sleeper's slice finds the lock free
+			if w&waiters != 0 {
+				sys.FutexWake(m.word, 1)
+			}
+			return nil
+		}
+	}
+}
+
+// MarkConsistent declares that what the lock guards has been mended after ErrOwnerDied. The caller's process must hold
+// the lock, else ErrNotOwner.
+func (m *Mutex) MarkConsistent() error {
+	me := m.who.Self()
+	if me == 0 {
+		return ErrClosed
+	}
+	for {
+		w := atomic.LoadUint32(m.word)
+		if w>>ownerShift != me {
+			return ErrNotOwner
+		}
+		if w&damaged == 0 || atomic.CompareAndSwapUint32(m.word, w, w&^damaged) {
+			return nil
+		}
+	}
+}
+
+// Locked reports whether somebody holds the lock, and the token of the process that does.
+func (m *Mutex) Locked() (owner uint32, held bool) {
+	owner = atomic.LoadUint32(m.word) >> ownerShift
+	return owner, owner != 0
+}
+
+// sleep waits on word, or, where there are no futexes, lets a little of d pass.
+func sleep(word *uint32, val uint32, d time.Duration) error {
+	errno := sys.FutexWait(word, val, d)
+	if errno == sys.ENOSYS {
+		time.Sleep(min(d, time.Millisecond))
+		return sys.ETIMEDOUT
+	}
+	if errno == 0 {
+		return nil
+	}
+	return errno
+}
