@@ -1,0 +1,106 @@
+package shm
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+	"unsafe"
+
+	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/owner"
+)
+
+// header is the first page of a segment; docs/design/space.md draws the whole.
+type header struct {
+	head         layout.Head // byte 0
+	id           uint64      // byte 32
+	participants uint64      // byte 40
+	user         uint64      // byte 48: size of the user's bytes
+	arena        uint64      // byte 56: size of the arena
+	_            [64]byte
+	bump         uint64          // byte 128: first arena byte that was never allocated
+	free         [classes]uint64 // byte 136: per size class a stack of freed blocks, tag:28 | offset/64:36
+}
+
+const (
+	tableOff = 4096 // the participant table begins on the second page
+	pageSize = 4096 // granularity of the parts, and at least as large as any header
+	classes  = 42
+
+	_ = -(unsafe.Offsetof(header{}.id) ^ layout.HeadSize)
+	_ = -(unsafe.Offsetof(header{}.bump) ^ 128)
+	_ = -(unsafe.Offsetof(header{}.free) ^ 136)
+	_ = uint(tableOff - unsafe.Sizeof(header{}))
+)
+
+var magic = layout.Magic("MPSEGMNT")
+
+// geometry says where the parts of a segment lie; all of it follows from three numbers.
+type geometry struct {
+	participants    int
+	userOff, user   int
+	arenaOff, arena int
+	total           int
+}
+
+const maxPart = 1 << (31 + 16*(bits.UintSize/64)) // 2 GiB or 128 TiB: no sum of parts overflows
+
+func newGeometry(participants, user, arena uint64) (geometry, error) {
+	if participants < 1 || participants > owner.Max {
+		return geometry{}, fmt.Errorf("shm: a segment has 1 to %d participants, not %d", owner.Max, participants)
+	}
+	if user > maxPart/4 || arena > maxPart/4 {
+		return geometry{}, fmt.Errorf("shm: a segment of %d + %d bytes is too large", user, arena)
+	}
+	// Parts begin at multiples of the kernel's page, so that memory can be given back by the page.
+	page := max(os.Getpagesize(), pageSize)
+	up := func(n int) int { return (n + page - 1) &^ (page - 1) }
+	g := geometry{participants: int(participants), user: int(user), arena: int(arena)}
+	g.userOff = up(tableOff + owner.TableSize(g.participants))
+	g.arenaOff = g.userOff + up(g.user)
+	g.total = g.arenaOff + up(g.arena)
+	return g, nil
+}
+
+func (o *Options) geometry(defaultArena int) (geometry, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	if o.Size < 0 || o.Arena < 0 || o.Participants < 0 {
+		return geometry{}, fmt.Errorf("shm: negative Options: Size %d, Arena %d, Participants %d", o.Size, o.Arena, o.Participants)
+	}
+	n, arena := o.Participants, o.Arena
+	if n == 0 {
+		n = owner.Max
+	}
+	if o.Size == 0 && arena == 0 {
+		arena = defaultArena
+	}
+	return newGeometry(uint64(n), uint64(o.Size), uint64(arena))
+}
+
+func headerOf(mem []byte) *header { return (*header)(unsafe.Pointer(unsafe.SliceData(mem))) }
+
+// format writes the header of a new segment whose memory is zeros.
+func format(mem []byte, g geometry, id uint64) {
+	h := headerOf(mem)
+	h.id, h.participants, h.user, h.arena = id, uint64(g.participants), uint64(g.user), uint64(g.arena)
+	h.head.Publish(magic, uint64(g.total))
+}
+
+// readGeometry checks the header in the first page of a file of size bytes. Every field is read once.
+func readGeometry(first []byte, size uint64) (geometry, error) {
+	h := headerOf(first)
+	total, err := h.head.Check(magic, size)
+	if err != nil {
+		return geometry{}, err
+	}
+	g, err := newGeometry(h.participants, h.user, h.arena)
+	if err != nil {
+		return geometry{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if uint64(g.total) != total {
+		return geometry{}, fmt.Errorf("%w: the parts add up to %d bytes, the head says %d", ErrCorrupt, g.total, total)
+	}
+	return g, nil
+}

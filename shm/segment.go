@@ -1,0 +1,360 @@
+// Package shm makes memory that processes share: anonymous segments that travel to children, named ones that unrelated
+// programs open, and typed views on them.
+//
+// A segment is a space: besides the bytes that the user lays out it has a table of its participants, which is how the locks
+// in it know a dead owner from a slow one, and an arena from which small objects are allocated. An object travels between
+// processes as a [Ref].
+//
+// Every method may be called at any time, also while another goroutine closes the segment: it then returns an
+// error that matches os.ErrClosed. Memory that was handed out as a slice stays readable after Close; it no longer belongs to the
+// segment and nobody else sees what is written there.
+package shm
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/edsrzf/mmap-go"
+
+	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/owner"
+	"github.com/fb2d3dbd/multiproc/internal/sys"
+)
+
+// Errors of this package. They are matched with errors.Is.
+var (
+	// ErrClosed says that the segment was closed in this process; it matches os.ErrClosed.
+	ErrClosed = layout.ErrClosed
+	// ErrForeign says that a file or descriptor is no segment, or one of another version or kind of machine.
+	ErrForeign = layout.ErrForeign
+	// ErrCorrupt says that what stands in the segment cannot be.
+	ErrCorrupt = layout.ErrCorrupt
+	// ErrNoSpace says that the arena is full.
+	ErrNoSpace = errors.New("shm: the segment's arena is full; make the segment with a larger Options.Arena")
+	// ErrTooMany says that the segment has no place for another participant.
+	ErrTooMany = owner.ErrTooMany
+)
+
+// Options for a new segment. The zero value works.
+type Options struct {
+	// Size is the number of bytes that Bytes returns, to be laid out by the user. They start as zeros.
+	Size int
+	// Arena is the number of bytes from which Alloc, NewValue and NewArray take. If Size and Arena are both 0, the
+	// arena has 1 GiB in an anonymous segment, of which only what is touched takes memory, and 64 KiB in a named one,
+	// whose memory is all reserved at once.
+	Arena int
+	// Participants is the number of processes that can have the segment open at a time, 1 to 4094; 0 means 4094.
+	Participants int
+}
+
+// A Segment is one mapping of shared memory in this process, and this process's place among its participants.
+type Segment struct {
+	mem     []byte // the whole mapping; never unmapped while the Segment can be reached
+	fd      int    // of the description that mem is mapped by and that holds this participant's byte
+	token   atomic.Uint32
+	table   *owner.Table
+	hdr     *header
+	lay     geometry
+	id      uint64
+	name    string
+	exposed atomic.Bool // a slice of mem was handed out
+}
+
+// New makes an anonymous segment. It is freed when the last process that has it open closes it or ends.
+func New(o *Options) (*Segment, error) {
+	lay, err := o.geometry(1 << 30)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := sys.Memfd("multiproc", int64(lay.total))
+	if err != nil {
+		return nil, fmt.Errorf("shm: %w", err)
+	}
+	return build(fd, lay, "")
+}
+
+// build maps the empty file behind fd, writes the header and joins. It owns fd.
+func build(fd int, lay geometry, name string) (*Segment, error) {
+	mem, err := mapFD(fd, lay.total)
+	if err != nil {
+		sys.CloseFD(fd)
+		return nil, err
+	}
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	format(mem, lay, binary.LittleEndian.Uint64(id[:])|1)
+	s := new(Segment)
+	if err := s.adopt(fd, mem, lay, name); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Attach opens the segment behind a descriptor that was inherited or received. It opens a file description of its own and
+// leaves fd to the caller.
+func Attach(fd int) (*Segment, error) {
+	own, err := sys.Reopen(fd)
+	if err != nil {
+		return nil, fmt.Errorf("shm: attach: %w", err)
+	}
+	s := new(Segment)
+	if err := s.open(own, ""); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open maps and joins the segment behind fd, which it owns.
+func (s *Segment) open(fd int, name string) error {
+	mem, lay, err := mapChecked(fd)
+	if err != nil {
+		sys.CloseFD(fd)
+		return err
+	}
+	return s.adopt(fd, mem, lay, name)
+}
+
+// mapChecked maps the whole of the segment behind fd, after it has checked that it is one.
+func mapChecked(fd int) ([]byte, geometry, error) {
+	size, err := sys.FileSize(fd)
+	if err != nil {
+		return nil, geometry{}, fmt.Errorf("shm: %w", err)
+	}
+	if size < pageSize {
+		return nil, geometry{}, fmt.Errorf("shm: %w: %d bytes are too few for a segment", ErrForeign, size)
+	}
+	// The first page says how much to map; it is looked at through a mapping of its own.
+	first, err := mapFD(fd, pageSize)
+	if err != nil {
+		return nil, geometry{}, err
+	}
+	lay, err := readGeometry(first, uint64(size))
+	if e := (*mmap.MMap)(&first).Unmap(); err == nil && e != nil {
+		err = e
+	}
+	if err != nil {
+		return nil, geometry{}, fmt.Errorf("shm: %w", err)
+	}
+	mem, err := mapFD(fd, lay.total)
+	return mem, lay, err
+}
+
+// mapFD maps size bytes of the file. The mapping holds fd's own file description, and with it this participant's byte.
+func mapFD(fd int, size int) ([]byte, error) {
+	dup, err := sys.DupFD(fd)
+	if err != nil {
+		return nil, fmt.Errorf("shm: %w", err)
+	}
+	f := os.NewFile(uintptr(dup), "segment")
+	defer f.Close()
+	mem, err := mmap.MapRegion(f, size, mmap.RDWR, 0, 0)
+	if err != nil {
+		return nil, fmt.Errorf("shm: map %d bytes: %w", size, err)
+	}
+	return mem, nil
+}
+
+// adopt makes s the Segment of a formatted mapping. It owns fd and mem.
+func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string) error {
+	s.mem, s.fd, s.lay, s.name, s.hdr = mem, fd, lay, name, headerOf(mem)
+	s.id = s.hdr.id
+	table, err := owner.NewTable(mem[tableOff:], lay.participants, fd)
+	var tok uint32
+	if err == nil {
+		tok, err = table.Join()
+	}
+	if err != nil {
+		(*mmap.MMap)(&mem).Unmap()
+		sys.CloseFD(fd)
+		return fmt.Errorf("shm: %w", err)
+	}
+	s.table = table
+	s.token.Store(tok)
+	remember(s)
+	return nil
+}
+
+// Close leaves the segment. Locks of it that this process still holds count as those of a dead owner. Calls under way in
+// other goroutines, also those that wait, end with ErrClosed within 50 ms. A second Close does nothing.
+func (s *Segment) Close() error {
+	tok := s.token.Swap(0) // from here on every method says ErrClosed
+	if tok == 0 {
+		return nil
+	}
+	forget(s)
+	err := s.table.Leave(tok)
+	// Late readers and writers land in private zero pages, never in a fault; the real pages and the byte's lock are
+	// free at once. The addresses are given back when the garbage collector has proven that nobody has them.
+	if e := sys.Detach(s.mem); err == nil {
+		err = e
+	}
+	if e := sys.CloseFD(s.fd); err == nil {
+		err = e
+	}
+	if !s.exposed.Load() {
+		runtime.AddCleanup(s, func(mem []byte) { (*mmap.MMap)(&mem).Unmap() }, s.mem)
+	}
+	if err != nil {
+		return fmt.Errorf("shm: close: %w", err)
+	}
+	return nil
+}
+
+// check returns ErrClosed if the segment is closed. A method calls it after its access: memory that it touched may by then
+// have been the private pages that Close puts in place.
+func (s *Segment) check() error {
+	if s.token.Load() == 0 {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Bytes returns the Options.Size bytes that are the user's own, or nil after Close.
+func (s *Segment) Bytes() []byte {
+	s.exposed.Store(true)
+	if s.check() != nil {
+		return nil
+	}
+	return s.mem[s.lay.userOff : s.lay.userOff+s.lay.user : s.lay.userOff+s.lay.user]
+}
+
+// ID returns the number that names the segment in every process that has it open. It is never 0.
+func (s *Segment) ID() uint64 { return s.id }
+
+// Name returns the name under which the segment was created or opened, or "" for an anonymous one.
+func (s *Segment) Name() string { return s.name }
+
+// Size returns the number of bytes that Bytes returns.
+func (s *Segment) Size() int { return s.lay.user }
+
+// Segment returns s: what a process needs to have for s to be sent to it.
+func (s *Segment) Segment() *Segment { return s }
+
+// Export returns a new descriptor of the segment's file to be passed to another process, which calls [Attach]. It shares no
+// lock with this process's own. The caller closes it.
+func (s *Segment) Export() (fd int, err error) {
+	if err := s.check(); err != nil {
+		return -1, err
+	}
+	fd, err = sys.Reopen(s.fd)
+	if err != nil {
+		return -1, fmt.Errorf("shm: export: %w", err)
+	}
+	if err := s.check(); err != nil { // fd may be of whatever has got the closed number since
+		sys.CloseFD(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Self returns this process's participant token, or 0 after Close. With Alive it makes a Segment the
+// futex.Participants of the locks in it.
+func (s *Segment) Self() uint32 { return s.token.Load() }
+
+// Alive reports whether the participant with this token may still run; false is proven, by the kernel, not guessed from
+// a time-out.
+func (s *Segment) Alive(token uint32) bool {
+	return token != 0 && token == s.token.Load() || s.table.Alive(token)
+}
+
+// A Participant is a process that has the segment open.
+type Participant = owner.Info
+
+// Participants returns who has the segment open. The dead whom nobody has found yet are among them; ask Alive.
+func (s *Segment) Participants() []Participant {
+	all := s.table.All()
+	if s.check() != nil {
+		return nil
+	}
+	return all
+}
+
+// Participant describes the holder of a token; ok is false when it has left.
+func (s *Segment) Participant(token uint32) (p Participant, ok bool) { return s.table.Info(token) }
+
+// The segments that this process has open, by id: how a Ref that arrives finds its memory.
+var (
+	openMu   sync.Mutex
+	openByID = map[uint64]*Segment{}
+	standard *Segment
+)
+
+func remember(s *Segment) {
+	openMu.Lock()
+	defer openMu.Unlock()
+	if _, ok := openByID[s.id]; !ok {
+		openByID[s.id] = s
+	}
+}
+
+func forget(s *Segment) {
+	openMu.Lock()
+	defer openMu.Unlock()
+	if openByID[s.id] == s {
+		delete(openByID, s.id)
+	}
+	if standard == s {
+		standard = nil
+	}
+}
+
+// Lookup returns the open segment with this id.
+func Lookup(id uint64) (*Segment, error) {
+	openMu.Lock()
+	defer openMu.Unlock()
+	if s, ok := openByID[id]; ok {
+		return s, nil
+	}
+	return nil, fmt.Errorf("shm: segment %#x is not open in this process; a process gets it by a handle in its start arguments, or by shm.Open", id)
+}
+
+// Default returns the segment that this process shares with its descendants: its parent's, or else one that is made
+// now. A child joins it when it is started.
+func Default() (*Segment, error) {
+	openMu.Lock()
+	s := standard
+	openMu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	made, err := New(&Options{Arena: defaultArena})
+	for n := defaultArena / 4; err != nil && n >= 64<<20 && !errors.Is(err, errors.ErrUnsupported); n /= 4 {
+		made, err = New(&Options{Arena: n}) // address space may be limited
+	}
+	if err != nil {
+		return nil, err
+	}
+	openMu.Lock()
+	if standard == nil {
+		standard = made
+	}
+	s = standard
+	openMu.Unlock()
+	if s != made {
+		made.Close()
+	}
+	return s, nil
+}
+
+// defaultArena is address space, not memory: pages are taken when they are touched.
+const defaultArena = 16 << (20 + 10*(^uint(0)>>63)) // 16 GiB, or 16 MiB with 32-bit words
+
+// HasDefault returns the segment that Default would return, or nil if it is not made yet.
+func HasDefault() *Segment {
+	openMu.Lock()
+	defer openMu.Unlock()
+	return standard
+}
+
+// SetDefault makes s the segment that [Default] returns.
+func SetDefault(s *Segment) {
+	openMu.Lock()
+	defer openMu.Unlock()
+	standard = s
+}
