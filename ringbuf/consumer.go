@@ -1,0 +1,180 @@
+package ringbuf
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/race"
+)
+
+// A Consumer takes messages from an [SPSC]. One goroutine at a time may use it.
+type Consumer struct {
+	ring
+	head  uint64 // where the next record is
+	taken uint64 // what the producer has been told
+	tail  uint64 // the producer's index when last looked at: it can only have moved on
+	size  uint64 // of the record that was peeked at, or 0
+	msg   []byte // its message
+	pace  pace
+}
+
+// Get appends the next message to buf and returns it, waiting for one until ctx ends. ErrClosed and ErrPeerDied come when the
+// producer has closed or died and everything it put was taken.
+func (c *Consumer) Get(ctx context.Context, buf []byte) ([]byte, error) {
+	msg, err := c.Peek(ctx)
+	if err != nil {
+		return buf, err
+	}
+	buf = append(buf, msg...)
+	return buf, c.Release()
+}
+
+// TryGet appends the next message to buf and returns it, or ErrEmpty.
+func (c *Consumer) TryGet(buf []byte) ([]byte, error) {
+	msg, err := c.TryPeek()
+	if err != nil {
+		return buf, err
+	}
+	buf = append(buf, msg...)
+	return buf, c.Release()
+}
+
+// Peek returns the next message in place, waiting for one until ctx ends. The bytes are the caller's until Release; a
+// consumer that dies before it leaves the message to its successor. Another Peek returns the same message.
+func (c *Consumer) Peek(ctx context.Context) ([]byte, error) {
+	msg, err := c.TryPeek()
+	if err != ErrEmpty {
+		return msg, err
+	}
+	return c.peekWait(ctx)
+}
+
+// TryPeek returns the next message in place, or ErrEmpty.
+func (c *Consumer) TryPeek() ([]byte, error) {
+	if c.size != 0 {
+		return c.msg, c.usable()
+	}
+	for {
+		if c.head == c.tail {
+			if err := c.refresh(); err != nil {
+				c.flush() // a skipped rest of a lap is given back
+				return nil, err
+			}
+		}
+		n := atomic.LoadUint64(c.length(c.head)) // read once, then checked
+		have, rest := c.tail-c.head, c.mask+1-c.head&c.mask
+		if n == skipMark && rest <= have {
+			c.head += rest
+			continue
+		}
+		if n > c.mask || recordSize(int(n)) > min(have, rest) {
+			return nil, fmt.Errorf("ringbuf: %w: a message of %#x bytes, %d are there", ErrCorrupt, n, have)
+		}
+		c.size = recordSize(int(n))
+		c.msg = c.payload(c.head, int(n))
+		return c.msg, c.usable()
+	}
+}
+
+// refresh looks at the producer's index. Nil means that there is more.
+func (c *Consumer) refresh() error {
+	closed := atomic.LoadUint32(&c.hdr.producerClosed) // before the tail: what was put before the close is seen
+	tail := atomic.LoadUint64(&c.hdr.tail)             // pairs with the release store in Producer.flush
+	race.Acquire(&c.hdr.tail)
+	if err := c.checkIndices(c.head, tail); err != nil {
+		return err
+	}
+	c.tail = tail
+	switch {
+	case tail != c.head:
+		return nil
+	case closed != 0:
+		return ErrClosed
+	}
+	if err := c.usable(); err != nil {
+		return err
+	}
+	return ErrEmpty
+}
+
+// Release gives the room of the message that Peek returned back to the producer. Without one it does nothing.
+func (c *Consumer) Release() error {
+	c.head += c.size
+	c.size, c.msg = 0, nil
+	c.flush()
+	return c.usable()
+}
+
+// flush tells the producer how far the consumer is.
+func (c *Consumer) flush() {
+	if c.head == c.taken {
+		return
+	}
+	c.taken = c.head
+	fault.Point("spsc.get.read")
+	race.Release(&c.hdr.headIdx)
+	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.fits
+	fault.Point("spsc.get.released")
+	c.roomEvent.Notify(1)
+}
+
+// GetBatch waits for a message until ctx ends, then calls fn with it and with those that follow, in place, up to limit in
+// all, and releases them together. It returns how many fn was called for. A process that dies in fn leaves the whole batch
+// to its successor. An error of fn ends the batch after that message and is returned.
+func (c *Consumer) GetBatch(ctx context.Context, limit int, fn func(msg []byte) error) (int, error) {
+	n := 0
+	msg, err := c.Peek(ctx)
+	for err == nil && n < limit {
+		n++
+		err = fn(msg)
+		c.head += c.size
+		c.size, c.msg = 0, nil
+		if err == nil && n < limit {
+			if c.head == c.tail { // do not poll for more than there was
+				break
+			}
+			msg, err = c.TryPeek()
+		}
+	}
+	c.flush()
+	if err == ErrEmpty && n > 0 { // only a skipped rest of a lap was left
+		err = nil
+	}
+	if err == nil {
+		err = c.usable()
+	}
+	return n, err
+}
+
+// All ranges over the messages, in place: each is valid until the loop goes on, and is released then. The loop ends after an
+// error, which comes with a nil message; ErrClosed is not reported.
+func (c *Consumer) All(ctx context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for {
+			msg, err := c.Peek(ctx)
+			if err == ErrClosed {
+				return
+			}
+			if !yield(msg, err) || err != nil {
+				c.Release()
+				return
+			}
+			c.Release()
+		}
+	}
+}
+
+// Close says that nothing more will be taken: the producer's calls return ErrClosed from now on. The ring takes no
+// other consumer.
+func (c *Consumer) Close() error {
+	if err := c.usable(); err != nil {
+		return err
+	}
+	atomic.StoreUint32(&c.hdr.consumerClosed, 1)
+	c.roomEvent.Notify(-1)
+	return nil
+}

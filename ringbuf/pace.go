@@ -1,0 +1,77 @@
+package ringbuf
+
+import (
+	"context"
+
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
+)
+
+// A consumer that looks at the tail without pause takes the line away from the producer at every message. If it waits a
+// little when it has found the ring empty, the producer fills several lines meanwhile and both run faster. But who
+// waits for the answer to a question must not wait one pause too long. So the consumer watches what waiting brings: it
+// becomes polite when messages come so close that it finds the ring empty again and again for a moment only, and stops
+// when a pause brought it no more than a message or two.
+type pace struct {
+	polite bool
+	streak int // times in a row that the next message came at once; below 0 while politeness is punished
+	fine   int // length of the last punishment
+}
+
+const (
+	politePauses = 64      // how long a polite consumer stays away
+	politeStreak = 32      // so many short waits in a row make a stream
+	politeGain   = 4       // records that a polite pause has to bring
+	nearPolls    = 24      // a message that comes within so many looks came at once
+	tightPolls   = 400     // looks before the wait becomes a spin with pauses
+	maxFine      = 1 << 14 // waits
+)
+
+// peekWait is Peek on a ring that was just found empty.
+func (c *Consumer) peekWait(ctx context.Context) ([]byte, error) {
+	p := &c.pace
+	if p.polite {
+		cpu.Pause(politePauses)
+		msg, err := c.TryPeek()
+		if err == nil && c.tail-c.head < politeGain*c.size {
+			p.fine = min(max(2*p.fine, politeStreak), maxFine)
+			p.polite, p.streak = false, -p.fine
+		}
+		if err != ErrEmpty {
+			return msg, err
+		}
+	}
+	for i := range tightPolls {
+		if i >= nearPolls {
+			cpu.Pause(1)
+		}
+		msg, err := c.TryPeek()
+		if err == ErrEmpty {
+			continue
+		}
+		if p.streak++; i >= nearPolls {
+			p.streak = min(p.streak, 0)
+		}
+		if p.streak >= politeStreak {
+			p.polite, p.streak = true, 0
+		}
+		return msg, err
+	}
+	p.polite, p.streak = false, min(p.streak, 0)
+	var msg []byte
+	err := c.dataEvent.Await(ctx, func() (bool, error) {
+		var err error
+		if msg, err = c.TryPeek(); err == ErrEmpty {
+			return false, nil
+		}
+		return err == nil, err
+	}, func() error {
+		if !c.dead(&c.hdr.producer) {
+			return nil
+		}
+		if _, err := c.TryPeek(); err != ErrEmpty { // what it put before it died
+			return nil
+		}
+		return ErrPeerDied
+	})
+	return msg, err
+}

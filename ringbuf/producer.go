@@ -1,0 +1,192 @@
+package ringbuf
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/race"
+)
+
+// A Producer puts messages into an [SPSC]. One goroutine at a time may use it.
+type Producer struct {
+	ring
+	tail      uint64 // where the next record goes
+	published uint64 // what the consumer has been told
+	head      uint64 // the consumer's index when last looked at: it can only have moved on
+	reserved  int    // bytes of the open reservation
+	open      bool   // there is a reservation
+}
+
+// Put copies msg into the ring, waiting for room until ctx ends. When it returns nil the message will be delivered,
+// whatever happens to this process. ErrTooLarge, ErrClosed (the consumer closed) and ErrPeerDied (it died) say that it was not put.
+func (p *Producer) Put(ctx context.Context, msg []byte) error {
+	err := p.TryPut(msg)
+	if err != ErrFull {
+		return err
+	}
+	if err := p.waitRoom(ctx, len(msg)); err != nil {
+		return err
+	}
+	return p.TryPut(msg)
+}
+
+// TryPut copies msg into the ring, or returns ErrFull.
+func (p *Producer) TryPut(msg []byte) error {
+	buf, err := p.TryReserve(len(msg))
+	if err != nil {
+		return err
+	}
+	copy(buf, msg)
+	return p.Commit(len(msg))
+}
+
+// Reserve returns n bytes of the ring to be written in place, waiting for room until ctx ends. Commit publishes them; until then
+// nobody sees them. A second Reserve drops the first.
+func (p *Producer) Reserve(ctx context.Context, n int) ([]byte, error) {
+	buf, err := p.TryReserve(n)
+	if err != ErrFull {
+		return buf, err
+	}
+	if err := p.waitRoom(ctx, n); err != nil {
+		return nil, err
+	}
+	return p.TryReserve(n)
+}
+
+// TryReserve returns n bytes of the ring to be written in place, or ErrFull.
+func (p *Producer) TryReserve(n int) ([]byte, error) {
+	buf, err := p.place(n)
+	if err != nil {
+		p.flush() // a skip may be pending, and what a batch has written
+		return nil, err
+	}
+	p.reserved, p.open = n, true
+	return buf, nil
+}
+
+// place finds room for a message of n bytes at the tail, in one piece. Where the rest of the lap is too short it is skipped.
+func (p *Producer) place(n int) ([]byte, error) {
+	if uint64(n) > p.mask+1-recordHead { // a negative n too
+		return nil, fmt.Errorf("%w: %d bytes; the ring takes up to %d", ErrTooLarge, n, p.mask+1-recordHead)
+	}
+	if atomic.LoadUint32(&p.hdr.consumerClosed) != 0 {
+		return nil, ErrClosed
+	}
+	need := recordSize(n)
+	if rest := p.mask + 1 - p.tail&p.mask; need > rest {
+		if ok, err := p.fits(rest); !ok {
+			return nil, err
+		}
+		*p.length(p.tail) = skipMark
+		p.tail += rest
+	}
+	if ok, err := p.fits(need); !ok {
+		return nil, err
+	}
+	return p.payload(p.tail, n), nil
+}
+
+// fits reports whether need bytes are free; if not, it says ErrFull, or ErrCorrupt.
+func (p *Producer) fits(need uint64) (bool, error) {
+	size := p.mask + 1
+	if size-(p.tail-p.head) >= need {
+		return true, nil
+	}
+	head := atomic.LoadUint64(&p.hdr.headIdx) // pairs with the consumer's release store: its reads are over
+	race.Acquire(&p.hdr.headIdx)
+	if err := p.checkIndices(head, p.tail); err != nil {
+		return false, err
+	}
+	p.head = head
+	if size-(p.tail-head) >= need {
+		return true, nil
+	}
+	return false, ErrFull
+}
+
+// Commit publishes the first n bytes of what Reserve returned as one message.
+func (p *Producer) Commit(n int) error {
+	if !p.open || n < 0 || n > p.reserved {
+		return fmt.Errorf("ringbuf: Commit of %d bytes without a Reserve of as many", n)
+	}
+	p.open = false
+	p.append(n)
+	p.flush()
+	return p.usable()
+}
+
+// append makes the n bytes written after the tail a record, still unpublished.
+func (p *Producer) append(n int) {
+	*p.length(p.tail) = uint64(n)
+	p.tail += recordSize(n)
+}
+
+// flush publishes all records up to the tail.
+func (p *Producer) flush() {
+	if p.tail == p.published {
+		return
+	}
+	p.published = p.tail
+	fault.Point("spsc.put.written")
+	race.Release(&p.hdr.tail)
+	cpu.StoreRelease64(&p.hdr.tail, p.tail) // commits; pairs with the load in Consumer.refresh
+	fault.Point("spsc.put.published")
+	p.dataEvent.Notify(1)
+}
+
+// PutBatch puts messages in order, publishing as many as there is room for at a time, and waits for room until ctx ends. It
+// returns how many it put; err says why not all.
+func (p *Producer) PutBatch(ctx context.Context, msgs [][]byte) (int, error) {
+	for i := 0; i < len(msgs); {
+		buf, err := p.place(len(msgs[i]))
+		if err == nil {
+			copy(buf, msgs[i])
+			p.append(len(msgs[i]))
+			i++
+			continue
+		}
+		p.flush()
+		if err == ErrFull {
+			err = p.waitRoom(ctx, len(msgs[i]))
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	p.flush()
+	return len(msgs), p.usable()
+}
+
+// waitRoom waits until a message of n bytes fits.
+func (p *Producer) waitRoom(ctx context.Context, n int) error {
+	return p.roomEvent.Await(ctx, func() (bool, error) {
+		if err := p.usable(); err != nil {
+			return false, err
+		}
+		_, err := p.place(n)
+		p.flush()
+		if err == ErrFull {
+			return false, nil
+		}
+		return err == nil, err
+	}, func() error {
+		if p.dead(&p.hdr.consumer) {
+			return ErrPeerDied
+		}
+		return nil
+	})
+}
+
+// Close ends the stream: the consumer gets what was put, then ErrClosed. The ring takes no other producer.
+func (p *Producer) Close() error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	p.open = false
+	atomic.StoreUint32(&p.hdr.producerClosed, 1)
+	p.dataEvent.Notify(-1)
+	return nil
+}

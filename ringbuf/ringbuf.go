@@ -1,0 +1,78 @@
+// Package ringbuf has message queues on memory that the caller brings: a segment that processes share (package shm makes
+// them), or a plain slice between goroutines.
+//
+// [SPSC] is a ring for one producer and one consumer; [MPMC] is for many of each. Messages are byte strings of any
+// length up to the ring's capacity. Both keep their state in the memory alone and change it by single stores that commit: a
+// process may be killed at any instruction, and whoever comes after it finds every message whose Put returned, whole and once.
+//
+// What is read from the memory is checked before it is used. Somebody who writes over it can make calls fail with
+// ErrCorrupt or hand on wrong bytes, and never makes them panic or hang.
+package ringbuf
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/layout"
+)
+
+// Errors of this package. They are matched with errors.Is.
+var (
+	// ErrFull says that a try found no room.
+	ErrFull = errors.New("ringbuf: full")
+	// ErrEmpty says that a try found no message.
+	ErrEmpty = errors.New("ringbuf: empty")
+	// ErrClosed says that the other side has closed the ring and, to a consumer, that every message was taken; or that the
+	// ring or its memory was closed here. It matches os.ErrClosed.
+	ErrClosed = layout.ErrClosed
+	// ErrPeerDied says that the process on the other side is dead and, to a consumer, that every message was taken. The
+	// ring is whole: another process can take the role.
+	ErrPeerDied = errors.New("ringbuf: the process on the other side died")
+	// ErrRoleTaken says that a living process has the role already.
+	ErrRoleTaken = errors.New("ringbuf: the role is taken")
+	// ErrTooLarge says that a message can never fit.
+	ErrTooLarge = errors.New("ringbuf: message too large")
+	// ErrForeign says that the memory holds no ring, or one of another version or kind of machine.
+	ErrForeign = layout.ErrForeign
+	// ErrCorrupt says that what stands in the memory cannot be.
+	ErrCorrupt = layout.ErrCorrupt
+)
+
+// Options for creating or opening a ring. Nil and the zero value work.
+type Options struct {
+	// Participants says which of the processes that share the memory are alive, so that the death of a peer is noticed. A *shm.Segment
+	// is the Participants of its own memory. Nil means that only goroutines of this process use the ring, or that no
+	// notice need be taken of a death.
+	Participants futex.Participants
+}
+
+func (o *Options) participants() futex.Participants {
+	if o == nil || o.Participants == nil {
+		return futex.Local{}
+	}
+	return o.Participants
+}
+
+const (
+	// MinCapacity is the least capacity of a ring in bytes.
+	MinCapacity = 64
+	maxCapacity = 1 << (30 + 10*(bits.UintSize/64)) // 1 GiB, or 1 TiB with 64-bit words
+
+	recordHead = 8 // the length in front of each message
+)
+
+// capacity rounds n up to a power of two.
+func capacityFor(n int) (int, error) {
+	if n < 1 || n > maxCapacity {
+		return 0, fmt.Errorf("ringbuf: a capacity of %d bytes; it must be from 1 to %d", n, maxCapacity)
+	}
+	return max(MinCapacity, 1<<bits.Len(uint(n-1))), nil
+}
+
+// recordSize is what a message of n bytes takes of the capacity.
+func recordSize(n int) uint64 { return recordHead + (uint64(n)+7)&^7 }
+
+// MessageSize returns what a message of n bytes takes of a ring's capacity, in bytes.
+func MessageSize(n int) int { return int(recordSize(n)) }

@@ -1,0 +1,153 @@
+package ringbuf
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/layout"
+)
+
+var spscMagic = layout.Magic("MPRBSPSC")
+
+// SPSCSize returns the bytes of memory for an [SPSC] of this capacity, which is rounded up to a power of two.
+func SPSCSize(capacity int) int {
+	c, err := capacityFor(capacity)
+	if err != nil {
+		return 0
+	}
+	return spscHeaderSize + c
+}
+
+// An SPSC is a ring for one producer and one consumer, each in a process of its own or a goroutine. It is Lamport's
+// queue with each side's copy of the other's index (as in MCRingBuffer, Lee, Bu and Chandranmenon 2010), for records of
+// variable size.
+//
+// The memory holds the bytes between head and tail. Each record is its length and the message, padded to 8 bytes; a
+// message never wraps. One release store of tail commits a message, one of head takes it, so a process killed
+// anywhere in between has put it or has not.
+type SPSC struct {
+	mem      []byte
+	hdr      *spscHeader
+	capacity int
+	who      futex.Participants
+}
+
+// CreateSPSC makes a ring of mem, which is overwritten. The capacity is the largest power of two that fits; [SPSCSize]
+// says how much memory a capacity takes.
+func CreateSPSC(mem []byte, o *Options) (*SPSC, error) {
+	h, err := headerAt(mem)
+	if err != nil {
+		return nil, err
+	}
+	capacity := MinCapacity
+	for capacity < maxCapacity && spscHeaderSize+2*capacity <= len(mem) {
+		capacity *= 2
+	}
+	*h = spscHeader{capacity: uint64(capacity)}
+	h.head.Publish(spscMagic, uint64(spscHeaderSize+capacity))
+	return &SPSC{mem: mem, hdr: h, capacity: capacity, who: o.participants()}, nil
+}
+
+// OpenSPSC opens the ring that another process made in the same memory.
+func OpenSPSC(mem []byte, o *Options) (*SPSC, error) {
+	h, err := headerAt(mem)
+	if err != nil {
+		return nil, err
+	}
+	size, err := h.head.Check(spscMagic, uint64(len(mem)))
+	if err != nil {
+		return nil, fmt.Errorf("ringbuf: open: %w", err)
+	}
+	capacity := atomic.LoadUint64(&h.capacity)
+	if capacity < MinCapacity || capacity&(capacity-1) != 0 || capacity != size-spscHeaderSize {
+		return nil, fmt.Errorf("ringbuf: open: %w: a capacity of %d in %d bytes", ErrCorrupt, capacity, size)
+	}
+	return &SPSC{mem: mem, hdr: h, capacity: int(capacity), who: o.participants()}, nil
+}
+
+// Capacity returns the ring's capacity in bytes. A message of n bytes takes n rounded up to 8, and 8 more.
+func (s *SPSC) Capacity() int { return s.capacity }
+
+// MaxMessage returns the size of the largest message in bytes.
+func (s *SPSC) MaxMessage() int { return s.capacity - recordHead }
+
+// Len returns the bytes that messages take at this instant, those that the end of a lap wastes included.
+func (s *SPSC) Len() int {
+	head := atomic.LoadUint64(&s.hdr.headIdx) // first: it never passes the tail loaded after it
+	tail := atomic.LoadUint64(&s.hdr.tail)
+	return int(min(tail-head, uint64(s.capacity)))
+}
+
+// Producer takes the producer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is taken over,
+// with every message that it had put.
+func (s *SPSC) Producer() (*Producer, error) {
+	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.claim(&s.hdr.producer, "producer"); err != nil {
+		return nil, err
+	}
+	tail, head := atomic.LoadUint64(&s.hdr.tail), atomic.LoadUint64(&s.hdr.headIdx)
+	if err := r.checkIndices(head, tail); err != nil {
+		return nil, err
+	}
+	return &Producer{ring: r, tail: tail, published: tail, head: head}, nil
+}
+
+// Consumer takes the consumer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is
+// taken over, with every message that it had not taken.
+func (s *SPSC) Consumer() (*Consumer, error) {
+	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.claim(&s.hdr.consumer, "consumer"); err != nil {
+		return nil, err
+	}
+	head := atomic.LoadUint64(&s.hdr.headIdx)
+	if err := r.checkIndices(head, head); err != nil {
+		return nil, err
+	}
+	return &Consumer{ring: r, head: head, taken: head, tail: head}, nil
+}
+
+// claim puts this process's token into a role's word.
+//
+//	0      nobody has the role  → token, by who claims it
+//	token  it has the role      → another's, by who has proof that it is dead
+func (r *ring) claim(role *uint32, name string) error {
+	for {
+		holder := atomic.LoadUint32(role)
+		if holder != 0 && (holder == r.self || r.who.Alive(holder)) {
+			return fmt.Errorf("%w: the ring has a %s (participant %#x)", ErrRoleTaken, name, holder)
+		}
+		if atomic.CompareAndSwapUint32(role, holder, r.self) {
+			return nil
+		}
+	}
+}
+
+// dead reports whether the process in a role's word is proven dead. A role that nobody has taken yet is not.
+func (r *ring) dead(role *uint32) bool {
+	holder := atomic.LoadUint32(role)
+	return holder != 0 && holder != r.self && !r.who.Alive(holder)
+}
+
+// checkIndices returns ErrCorrupt for a pair that cannot be.
+func (r *ring) checkIndices(head, tail uint64) error {
+	if tail-head > r.mask+1 || (head|tail)&7 != 0 {
+		return fmt.Errorf("ringbuf: %w: head %#x, tail %#x in a ring of %d bytes", ErrCorrupt, head, tail, r.mask+1)
+	}
+	return nil
+}
+
+// usable returns ErrClosed once the memory is closed in this process: what was done may have been done to memory that
+// nobody shares.
+func (r *ring) usable() error {
+	if r.who.Self() != r.self {
+		return ErrClosed
+	}
+	return nil
+}
