@@ -1,0 +1,122 @@
+package child
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/fb2d3dbd/multiproc/internal/codec"
+)
+
+// Orders are what a parent tells its child.
+type Orders struct {
+	Target    string
+	Name      string // of the process
+	ParentPID int
+	Arg       []byte
+	Segments  int    // descriptors of segments that follow the mailbox's
+	Default   uint64 // id of the segment among them that the family shares, or 0
+}
+
+// A Report is what a child says of its end.
+type Report struct {
+	Panic bool
+	Text  string
+	Stack string
+}
+
+// The mailbox is an anonymous file that the parent makes and the child inherits, so it needs no reader while the child
+// runs and keeps what was said however the child ends:
+//
+//	0            length of the orders: 8 bytes
+//	8            the orders
+//	reportOff    a Report, in the same form
+//	crashOff     what the Go runtime prints when it dies of a panic or a fatal error
+const (
+	reportOff = 1 << 40
+	crashOff  = 1 << 41
+	maxReport = 1 << 20
+)
+
+func write[T any](f *os.File, off int64, v *T) error {
+	b, err := codec.Append(nil, v, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(b, off+8); err != nil {
+		return err
+	}
+	_, err = f.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(len(b))), off)
+	return err
+}
+
+func read(f *os.File, off int64) ([]byte, error) {
+	var n [8]byte
+	if _, err := f.ReadAt(n[:], off); err != nil {
+		return nil, err
+	}
+	size := int64(binary.LittleEndian.Uint64(n[:]))
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if size <= 0 || size > fi.Size()-off-8 {
+		return nil, fmt.Errorf("mailbox: %d bytes announced, %d there", size, fi.Size()-off-8)
+	}
+	b := make([]byte, size)
+	_, err = io.ReadFull(io.NewSectionReader(f, off+8, size), b)
+	return b, err
+}
+
+// WriteOrders leaves the orders in the mailbox.
+func WriteOrders(f *os.File, o *Orders) error {
+	return write(f, 0, o)
+}
+
+// ReadOrders reads them.
+func ReadOrders(f *os.File) (*Orders, error) {
+	b, err := read(f, 0)
+	if err != nil {
+		return nil, err
+	}
+	var o Orders
+	return &o, codec.Decode(b, &o)
+}
+
+// WriteReport leaves the child's report in the mailbox.
+func WriteReport(f *os.File, r *Report) error {
+	r.Text, r.Stack = cut(r.Text), cut(r.Stack)
+	return write(f, reportOff, r)
+}
+
+// ReadReport returns the child's report, or what the runtime printed when it crashed, or nil.
+func ReadReport(f *os.File) *Report {
+	if b, err := read(f, reportOff); err == nil {
+		var r Report
+		if codec.Decode(b, &r) == nil {
+			return &r
+		}
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, crashOff, maxReport))
+	if len(b) == 0 || (err != nil && !errors.Is(err, io.EOF)) {
+		return nil
+	}
+	text, stack, _ := strings.Cut(string(b), "\n\n")
+	return &Report{Panic: true, Text: strings.TrimSpace(text), Stack: stack}
+}
+
+// SeekCrash sets the file offset to where the runtime's crash output belongs.
+func SeekCrash(f *os.File) error {
+	_, err := f.Seek(crashOff, io.SeekStart)
+	return err
+}
+
+func cut(s string) string {
+	if len(s) > maxReport/4 {
+		return s[:maxReport/4] + "\n(cut)"
+	}
+	return s
+}
