@@ -1,0 +1,55 @@
+package multiproc
+
+import (
+	"fmt"
+
+	"github.com/fb2d3dbd/multiproc/shm"
+)
+
+// object is what every handle is made of: an object in a segment's arena.
+type object struct {
+	seg *shm.Segment
+	ref shm.Ref
+}
+
+// allocate takes size bytes from the segment that this process shares with its descendants.
+func allocate(kind shm.Kind, size int) (object, []byte, error) {
+	seg, err := shm.Default()
+	if err != nil {
+		return object{}, nil, err
+	}
+	ref, err := seg.Alloc(kind, size)
+	if err != nil {
+		return object{}, nil, err
+	}
+	mem, err := seg.At(ref, kind)
+	return object{seg, ref}, mem, err
+}
+
+// resolve finds the object whose handle b is.
+func resolve(b []byte, kind shm.Kind) (object, []byte, error) {
+	var ref shm.Ref
+	if err := ref.UnmarshalBinary(b); err != nil {
+		return object{}, nil, err
+	}
+	seg, mem, err := shm.Resolve(ref, kind)
+	return object{seg, ref}, mem, err
+}
+
+// handle returns what another process that has the segment open needs to use the same object.
+func (o *object) handle() ([]byte, error) {
+	if o.seg == nil {
+		return nil, fmt.Errorf("multiproc: the zero value of a handle cannot be sent: make the object with its New function")
+	}
+	if o.seg.Self() == 0 {
+		return nil, ErrClosed
+	}
+	return o.ref.MarshalBinary()
+}
+
+func (o *object) free() error {
+	if o.seg == nil {
+		return nil
+	}
+	return o.seg.Free(o.ref)
+}

@@ -1,0 +1,101 @@
+// Package multiproc is Python's multiprocessing for Go: processes that talk over shared memory, with queues, locks and
+// values that survive the death of any of them.
+//
+// A function becomes a [Target] in a package-level variable, [Init] is the first statement of main, and Start runs the
+// target in a process of its own. Handles in its argument ([Queue], [Mutex], [Value], [Array], and
+// *shm.Segment) refer to the same objects in the child:
+//
+//	var square = multiproc.NewTarget("square", func(ctx context.Context, job Job) error {
+//		return job.Out.Put(ctx, job.N*job.N)
+//	})
+//
+//	type Job struct {
+//		N   int
+//		Out *multiproc.Queue[int]
+//	}
+//
+//	func main() {
+//		multiproc.Init()
+//		ctx := context.Background()
+//		out, err := multiproc.NewQueue[int](nil)
+//		...
+//		p, err := square.Start(ctx, Job{N: 7, Out: out}, nil)
+//		n, err := out.Get(ctx)
+//		err = p.Wait(ctx)
+//	}
+//
+// Any process may be killed at any instruction: nobody else hangs, no lock stays held, no queue is corrupted, and nothing whose
+// Put returned is lost.
+//
+// The packages below stand alone: spawn starts processes, shm makes the memory, futex locks it, ringbuf has queues on
+// any memory.
+package multiproc
+
+import (
+	"context"
+
+	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/codec"
+	"github.com/fb2d3dbd/multiproc/ringbuf"
+	"github.com/fb2d3dbd/multiproc/shm"
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+// Errors of this package. They are matched with errors.Is.
+var (
+	// ErrNotInitialized says that a process was started before Init was called.
+	ErrNotInitialized = spawn.ErrNotInitialized
+	// ErrUnknownTarget says that the child's program has no target of the name.
+	ErrUnknownTarget = spawn.ErrUnknownTarget
+	// ErrClosed says that the queue, or the memory under an object, was closed; it matches os.ErrClosed.
+	ErrClosed = ringbuf.ErrClosed
+	// ErrFull says that a try found no room.
+	ErrFull = ringbuf.ErrFull
+	// ErrEmpty says that a try found no message.
+	ErrEmpty = ringbuf.ErrEmpty
+	// ErrTooLarge says that a message can never fit into the queue.
+	ErrTooLarge = ringbuf.ErrTooLarge
+	// ErrLocked says that a try found the lock held.
+	ErrLocked = futex.ErrLocked
+	// ErrNotOwner says that this process does not hold the lock.
+	ErrNotOwner = futex.ErrNotOwner
+	// ErrOwnerDied comes with the lock held: its owner died while it held it.
+	ErrOwnerDied = futex.ErrOwnerDied
+	// ErrCorrupt says that what stands in shared memory, or in a message, cannot be.
+	ErrCorrupt = shm.ErrCorrupt
+)
+
+// Init makes this program able to start processes. It is the first statement of main, and of TestMain in tests. In a child
+// it runs the target and does not return; elsewhere it returns at once.
+func Init() { spawn.Init() }
+
+// A Target is a function that can be run in a child process; see spawn.Target.
+type Target[A any] = spawn.Target[A]
+
+// A Process is a child that was started; see spawn.Process.
+type Process = spawn.Process
+
+// ProcessOptions are for starting a process; nil and the zero value work. See spawn.Options.
+type ProcessOptions = spawn.Options
+
+// An ExitError says how a process ended that did not end with exit code 0; see spawn.ExitError.
+type ExitError = spawn.ExitError
+
+// NewTarget registers fn under a unique name, for use in a package-level variable. In the child, ctx ends when the child
+// receives an interrupt, and fn's error becomes exit code 1 with its text.
+func NewTarget[A any](name string, fn func(ctx context.Context, arg A) error) *Target[A] {
+	return spawn.NewTarget(name, fn)
+}
+
+// ActiveChildren returns the processes that this one has started and that still run.
+func ActiveChildren() []*Process { return spawn.Children() }
+
+// ProcessName returns the name that this process was started under, or "" if it is no child.
+func ProcessName() string { return spawn.Name() }
+
+// ParentPID returns the number of the process that started this one as a child, or 0 if it is none.
+func ParentPID() int { return spawn.ParentPID() }
+
+// Register makes T known for values that travel inside interfaces, such as the elements of an []any. Basic types and
+// slices and maps of them need no registration. Call it at package level or in an init function.
+func Register[T any]() { codec.Register[T]() }

@@ -1,0 +1,204 @@
+package multiproc
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/fb2d3dbd/multiproc/shm"
+)
+
+// A Value is one T in shared memory with a lock of its own; T has no pointers. It may be part of the argument of a Start
+// and of messages. Where no lock is wanted, use a shm.Value.
+type Value[T any] struct {
+	v    *shm.Value[T]
+	lock *Mutex
+}
+
+// NewValue makes a value that holds v.
+func NewValue[T any](v T) (*Value[T], error) {
+	seg, err := shm.Default()
+	if err != nil {
+		return nil, err
+	}
+	x, err := shm.NewValue(seg, v)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := NewMutex()
+	return &Value[T]{x, lock}, err
+}
+
+// Load returns the value. A T of up to 8 bytes is loaded whole; a larger one may be torn by a store under way: then use
+// Update, or Load between Lock and Unlock.
+func (v *Value[T]) Load() (T, error) { return v.v.Load() }
+
+// Store sets the value, without regard to the lock, as [Value.Load] reads it.
+func (v *Value[T]) Store(x T) error { return v.v.Store(x) }
+
+// Update calls fn with a copy of the value under the lock and stores the copy afterwards. It waits for the lock until ctx
+// ends. If the lock's owner died, it does nothing and returns ErrOwnerDied: Lock, mend the value, MarkConsistent and Unlock.
+func (v *Value[T]) Update(ctx context.Context, fn func(x *T)) error {
+	if err := v.lock.Lock(ctx); err != nil {
+		if err == ErrOwnerDied {
+			v.lock.Unlock() // goes on saying that the owner died
+		}
+		return err
+	}
+	defer v.lock.Unlock() // also when fn panics
+	x, err := v.v.Load()
+	if err != nil {
+		return err
+	}
+	fn(&x)
+	return v.v.Store(x)
+}
+
+// Mutex returns the value's lock, for what takes more than one step.
+func (v *Value[T]) Mutex() *Mutex { return v.lock }
+
+// Segment returns the shared memory that the value stands in.
+func (v *Value[T]) Segment() *shm.Segment { return v.v.Segment() }
+
+// Free gives the value's memory back. No process may use it any more.
+func (v *Value[T]) Free() error { return freeBoth(v.v.Segment(), v.v.Ref(), v.lock) }
+
+// MarshalBinary returns the value's handle.
+func (v *Value[T]) MarshalBinary() ([]byte, error) {
+	if v.v == nil {
+		return nil, fmt.Errorf("multiproc: the zero Value cannot be sent: make it with NewValue")
+	}
+	return joinHandles(v.v.MarshalBinary, v.lock)
+}
+
+// UnmarshalBinary opens the value whose handle b is.
+func (v *Value[T]) UnmarshalBinary(b []byte) error {
+	x, lock := new(shm.Value[T]), new(Mutex)
+	if err := splitHandles(b, x.UnmarshalBinary, lock); err != nil {
+		return err
+	}
+	v.v, v.lock = x, lock
+	return nil
+}
+
+// Add adds delta to an integer value atomically, without its lock, and returns the sum.
+func Add[T shm.Integer](v *Value[T], delta T) (T, error) { return shm.Add(v.v, delta) }
+
+// CompareAndSwap stores x if the value is old, atomically, and reports whether it did.
+func CompareAndSwap[T shm.Integer](v *Value[T], old, x T) (bool, error) {
+	return shm.CompareAndSwap(v.v, old, x)
+}
+
+// An Array is a fixed number of T in shared memory with a lock of its own; T has no pointers. It may be part of the argument of a
+// Start and of messages. Where no lock is wanted, use a shm.Array.
+type Array[T any] struct {
+	a    *shm.Array[T]
+	lock *Mutex
+}
+
+// NewArray makes an array of n zero elements.
+func NewArray[T any](n int) (*Array[T], error) {
+	seg, err := shm.Default()
+	if err != nil {
+		return nil, err
+	}
+	a, err := shm.NewArray[T](seg, n)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := NewMutex()
+	return &Array[T]{a, lock}, err
+}
+
+// ArrayOf makes an array that holds the given elements.
+func ArrayOf[T any](elems ...T) (*Array[T], error) {
+	a, err := NewArray[T](len(elems))
+	if err != nil {
+		return nil, err
+	}
+	return a, a.a.CopyFrom(0, elems)
+}
+
+// Len returns the number of elements.
+func (a *Array[T]) Len() int { return a.a.Len() }
+
+// At returns element i, as [Value.Load] does.
+func (a *Array[T]) At(i int) (T, error) { return a.a.At(i) }
+
+// Set stores x in element i, as [Value.Store] does.
+func (a *Array[T]) Set(i int, x T) error { return a.a.Set(i, x) }
+
+// All ranges over indices and elements as they are when the loop comes to them.
+func (a *Array[T]) All() iter.Seq2[int, T] { return a.a.All() }
+
+// Update calls fn with the elements in place, under the lock, for which it waits until ctx ends. fn must not keep the
+// slice. If the lock's owner died, it does nothing and returns ErrOwnerDied: Lock, mend the elements, MarkConsistent and Unlock.
+func (a *Array[T]) Update(ctx context.Context, fn func(elems []T)) error {
+	if err := a.lock.Lock(ctx); err != nil {
+		if err == ErrOwnerDied {
+			a.lock.Unlock() // goes on saying that the owner died
+		}
+		return err
+	}
+	defer a.lock.Unlock() // also when fn panics
+	elems := a.a.Slice()
+	if elems == nil && a.a.Len() > 0 {
+		return ErrClosed
+	}
+	fn(elems)
+	return nil
+}
+
+// Shared returns the array without its lock, for bulk copies, atomic operations and work in place.
+func (a *Array[T]) Shared() *shm.Array[T] { return a.a }
+
+// Mutex returns the array's lock.
+func (a *Array[T]) Mutex() *Mutex { return a.lock }
+
+// Segment returns the shared memory that the array stands in.
+func (a *Array[T]) Segment() *shm.Segment { return a.a.Segment() }
+
+// Free gives the array's memory back. No process may use it any more.
+func (a *Array[T]) Free() error { return freeBoth(a.a.Segment(), a.a.Ref(), a.lock) }
+
+// MarshalBinary returns the array's handle.
+func (a *Array[T]) MarshalBinary() ([]byte, error) {
+	if a.a == nil {
+		return nil, fmt.Errorf("multiproc: the zero Array cannot be sent: make it with NewArray")
+	}
+	return joinHandles(a.a.MarshalBinary, a.lock)
+}
+
+// UnmarshalBinary opens the array whose handle b is.
+func (a *Array[T]) UnmarshalBinary(b []byte) error {
+	x, lock := new(shm.Array[T]), new(Mutex)
+	if err := splitHandles(b, x.UnmarshalBinary, lock); err != nil {
+		return err
+	}
+	a.a, a.lock = x, lock
+	return nil
+}
+
+// joinHandles and splitHandles make one handle of a view's and its lock's, which are of the same length.
+func joinHandles(view func() ([]byte, error), lock *Mutex) ([]byte, error) {
+	b, err := view()
+	if err != nil {
+		return nil, err
+	}
+	l, err := lock.MarshalBinary()
+	return append(b, l...), err
+}
+
+func splitHandles(b []byte, view func([]byte) error, lock *Mutex) error {
+	if err := view(b[:len(b)/2]); err != nil {
+		return err
+	}
+	return lock.UnmarshalBinary(b[len(b)/2:])
+}
+
+func freeBoth(seg *shm.Segment, ref shm.Ref, lock *Mutex) error {
+	if err := seg.Free(ref); err != nil {
+		return err
+	}
+	return lock.Free()
+}
