@@ -25,6 +25,9 @@ type Consumer struct {
 // Get appends the next message to buf and returns it, waiting for one until ctx ends. ErrClosed and ErrPeerDied come when the
 // producer has closed or died and everything it put was taken.
 func (c *Consumer) Get(ctx context.Context, buf []byte) ([]byte, error) {
+	if out, ok := c.getFast(buf); ok {
+		return out, c.released()
+	}
 	msg, err := c.Peek(ctx)
 	if err != nil {
 		return buf, err
@@ -35,12 +38,25 @@ func (c *Consumer) Get(ctx context.Context, buf []byte) ([]byte, error) {
 
 // TryGet appends the next message to buf and returns it, or ErrEmpty.
 func (c *Consumer) TryGet(buf []byte) ([]byte, error) {
+	if out, ok := c.getFast(buf); ok {
+		return out, c.released()
+	}
 	msg, err := c.TryPeek()
 	if err != nil {
 		return buf, err
 	}
 	buf = append(buf, msg...)
 	return buf, c.Release()
+}
+
+// released does what remains after room was given back: to wake the producer, and to look whether the memory is still
+// the ring's. Closed by the producer, it still is.
+func (c *Consumer) released() error {
+	if atomic.LoadUint32(&c.hdr.room)&1|atomic.LoadUint32(&c.hdr.producerState)^isOpen == 0 {
+		return nil
+	}
+	c.roomEvent.Notify(1)
+	return c.usable()
 }
 
 // Peek returns the next message in place, waiting for one until ctx ends. The bytes are the caller's until Release; a
@@ -82,8 +98,8 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 
 // refresh looks at the producer's index. Nil means that there is more.
 func (c *Consumer) refresh() error {
-	closed := atomic.LoadUint32(&c.hdr.producerClosed) // before the tail: what was put before the close is seen
-	tail := atomic.LoadUint64(&c.hdr.tail)             // pairs with the release store in Producer.flush
+	state := atomic.LoadUint32(&c.hdr.producerState) // before the tail: what was put before the close is seen
+	tail := atomic.LoadUint64(&c.hdr.tail)           // pairs with the release store in Producer.flush
 	race.Acquire(&c.hdr.tail)
 	if err := c.checkIndices(c.head, tail); err != nil {
 		return err
@@ -92,7 +108,7 @@ func (c *Consumer) refresh() error {
 	switch {
 	case tail != c.head:
 		return nil
-	case closed != 0:
+	case state == isClosed:
 		return ErrClosed
 	}
 	if err := c.usable(); err != nil {
@@ -174,7 +190,7 @@ func (c *Consumer) Close() error {
 	if err := c.usable(); err != nil {
 		return err
 	}
-	atomic.StoreUint32(&c.hdr.consumerClosed, 1)
+	atomic.StoreUint32(&c.hdr.consumerState, isClosed)
 	c.roomEvent.Notify(-1)
 	return nil
 }

@@ -170,7 +170,7 @@ func (q *MPMC) lockPut(ctx context.Context) error {
 	if err := p.checkIndices(p.head, p.tail); err != nil {
 		return q.unlock(q.putMu, err)
 	}
-	if atomic.LoadUint32(&p.hdr.producerClosed) != 0 {
+	if atomic.LoadUint32(&p.hdr.producerState) == isClosed {
 		return q.unlock(q.putMu, ErrClosed)
 	}
 	return nil
@@ -200,7 +200,7 @@ func (q *MPMC) hasRoom(size int) (bool, error) {
 	if err := q.put.usable(); err != nil {
 		return false, err
 	}
-	if atomic.LoadUint32(&h.producerClosed) != 0 {
+	if atomic.LoadUint32(&h.producerState) == isClosed {
 		return false, ErrClosed
 	}
 	if q.limit != 0 && atomic.LoadUint64(&q.hdr.puts)-atomic.LoadUint64(&q.hdr.gets) >= q.limit {
@@ -297,11 +297,11 @@ func (q *MPMC) hasData() (bool, error) {
 	if err := q.get.usable(); err != nil {
 		return false, err
 	}
-	closed := atomic.LoadUint32(&h.producerClosed) // before the tail, as in Consumer.refresh
+	state := atomic.LoadUint32(&h.producerState) // before the tail, as in Consumer.refresh
 	if atomic.LoadUint64(&h.headIdx) != atomic.LoadUint64(&h.tail) {
 		return true, nil
 	}
-	return closed != 0, nil
+	return state == isClosed, nil
 }
 
 // Close ends the queue for everybody: puts return ErrClosed from now on, gets take what is there and then return
@@ -314,7 +314,7 @@ func (q *MPMC) Close() error {
 	if err := q.lock(context.Background(), q.putMu); err != nil {
 		return err
 	}
-	atomic.StoreUint32(&q.put.hdr.producerClosed, 1)
+	atomic.StoreUint32(&q.put.hdr.producerState, isClosed)
 	err := q.unlock(q.putMu, nil)
 	q.get.dataEvent.Notify(-1)
 	q.put.roomEvent.Notify(-1)
@@ -322,7 +322,7 @@ func (q *MPMC) Close() error {
 }
 
 // Closed reports whether the queue was closed.
-func (q *MPMC) Closed() bool { return atomic.LoadUint32(&q.put.hdr.producerClosed) != 0 }
+func (q *MPMC) Closed() bool { return atomic.LoadUint32(&q.put.hdr.producerState) == isClosed }
 
 // lock takes one side's lock. From the dead it comes with the count of messages to be mended: the store that commits a
 // message and the one that counts it are two.

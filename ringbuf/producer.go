@@ -16,6 +16,7 @@ type Producer struct {
 	tail      uint64 // where the next record goes
 	published uint64 // what the consumer has been told
 	head      uint64 // the consumer's index when last looked at: it can only have moved on
+	until     uint64 // up to here a record at tail is in one piece and in free room
 	reserved  int    // bytes of the open reservation
 	open      bool   // there is a reservation
 }
@@ -35,12 +36,30 @@ func (p *Producer) Put(ctx context.Context, msg []byte) error {
 
 // TryPut copies msg into the ring, or returns ErrFull.
 func (p *Producer) TryPut(msg []byte) error {
+	if p.putFast(msg) {
+		if atomic.LoadUint32(&p.hdr.data)&1|atomic.LoadUint32(&p.hdr.consumerState)^isOpen == 0 {
+			return nil // nobody sleeps, and nobody has closed anything
+		}
+		return p.afterPublish()
+	}
 	buf, err := p.TryReserve(len(msg))
 	if err != nil {
 		return err
 	}
 	copy(buf, msg)
 	return p.Commit(len(msg))
+}
+
+// afterPublish does what remains after a publication: to wake the consumer, and to say what has become of it.
+func (p *Producer) afterPublish() error {
+	p.dataEvent.Notify(1)
+	if err := p.usable(); err != nil {
+		return err
+	}
+	if atomic.LoadUint32(&p.hdr.consumerState) == isClosed {
+		return ErrClosed // nobody will take the message
+	}
+	return nil
 }
 
 // Reserve returns n bytes of the ring to be written in place, waiting for room until ctx ends. Commit publishes them; until then
@@ -72,7 +91,7 @@ func (p *Producer) place(n int) ([]byte, error) {
 	if uint64(n) > p.mask+1-recordHead { // a negative n too
 		return nil, fmt.Errorf("%w: %d bytes; the ring takes up to %d", ErrTooLarge, n, p.mask+1-recordHead)
 	}
-	if atomic.LoadUint32(&p.hdr.consumerClosed) != 0 {
+	if atomic.LoadUint32(&p.hdr.consumerState) == isClosed {
 		return nil, ErrClosed
 	}
 	need := recordSize(n)
@@ -86,6 +105,7 @@ func (p *Producer) place(n int) ([]byte, error) {
 	if ok, err := p.fits(need); !ok {
 		return nil, err
 	}
+	p.until = min(p.head+p.mask+1, (p.tail|p.mask)+1)
 	return p.payload(p.tail, n), nil
 }
 
@@ -186,7 +206,7 @@ func (p *Producer) Close() error {
 		return err
 	}
 	p.open = false
-	atomic.StoreUint32(&p.hdr.producerClosed, 1)
+	atomic.StoreUint32(&p.hdr.producerState, isClosed)
 	p.dataEvent.Notify(-1)
 	return nil
 }

@@ -44,7 +44,7 @@ func CreateSPSC(mem []byte, o *Options) (*SPSC, error) {
 	for capacity < maxCapacity && spscHeaderSize+2*capacity <= len(mem) {
 		capacity *= 2
 	}
-	*h = spscHeader{capacity: uint64(capacity)}
+	*h = spscHeader{capacity: uint64(capacity), consumerState: isOpen, producerState: isOpen}
 	h.head.Publish(spscMagic, uint64(spscHeaderSize+capacity))
 	return &SPSC{mem: mem, hdr: h, capacity: capacity, who: o.participants()}, nil
 }

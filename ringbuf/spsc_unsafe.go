@@ -26,14 +26,14 @@ type spscHeader struct {
 	_        [cpu.CacheLine - 12]byte
 
 	// Read by the producer at every message and seldom written: it stays in the producer's cache.
-	data           [4]byte // event count: the consumer sleeps on it
-	consumerClosed uint32
-	_              [cpu.CacheLine - 8]byte
+	data          uint32 // event count: the consumer sleeps on it
+	consumerState uint32 // isOpen, or isClosed
+	_             [cpu.CacheLine - 8]byte
 
 	// Read by the consumer at every message and seldom written.
-	room           [4]byte // event count: the producer sleeps on it
-	producerClosed uint32
-	_              [cpu.CacheLine - 8]byte
+	room          uint32 // event count: the producer sleeps on it
+	producerState uint32 // isOpen, or isClosed
+	_             [cpu.CacheLine - 8]byte
 }
 
 const (
@@ -45,6 +45,12 @@ const (
 	_ = -(unsafe.Offsetof(spscHeader{}.headIdx) ^ 256)
 	_ = -(unsafe.Offsetof(spscHeader{}.data) ^ 384)
 	_ = -(unsafe.Offsetof(spscHeader{}.room) ^ 512)
+)
+
+// The state of a side. Neither is 0, so that the zero pages which a closed segment leaves behind are told from both.
+const (
+	isOpen   uint32 = 0x4E45504F
+	isClosed uint32 = 0x44534C43
 )
 
 // skipMark stands in the place of a length where the rest of the lap is not used, because the next message did not fit
@@ -82,12 +88,15 @@ func newRing(mem []byte, h *spscHeader, capacity int, who futex.Participants) (r
 		return ring{}, ErrClosed
 	}
 	var err error
-	if r.dataEvent, err = futex.NewEventCount(h.data[:]); err != nil {
+	if r.dataEvent, err = futex.NewEventCount(layout.View(&h.data)); err != nil {
 		return ring{}, err
 	}
-	r.roomEvent, err = futex.NewEventCount(h.room[:])
+	r.roomEvent, err = futex.NewEventCount(layout.View(&h.room))
 	return r, err
 }
+
+// at returns the address of index i in the data.
+func (r *ring) at(i uint64) unsafe.Pointer { return unsafe.Add(r.base, i&r.mask) }
 
 // length returns the word of the record at index i, which is a multiple of 8.
 func (r *ring) length(i uint64) *uint64 {
