@@ -1,0 +1,140 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc"
+	"github.com/fb2d3dbd/multiproc/shm"
+)
+
+// A lockArg is a mutex, and the segment in whose first eight bytes the counter stands that it guards.
+type lockArg struct {
+	Mutex   *multiproc.Mutex
+	Segment *shm.Segment
+}
+
+var lockTarget = multiproc.NewTarget("bench.lock", func(ctx context.Context, m member[lockArg]) error {
+	counter := m.Arg.Segment.Bytes()
+	mine := m.share()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	for range mine {
+		if err := m.Arg.Mutex.Lock(ctx); err != nil {
+			return err
+		}
+		binary.NativeEndian.PutUint64(counter, binary.NativeEndian.Uint64(counter)+1)
+		if err := m.Arg.Mutex.Unlock(); err != nil {
+			return err
+		}
+	}
+	return m.done(ctx, mine, 0)
+})
+
+func multiprocLock(k int) Impl {
+	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		mu, err := multiproc.NewMutex()
+		if err != nil {
+			return 0, err
+		}
+		defer mu.Free()
+		seg, err := shm.New(&shm.Options{Size: 8})
+		if err != nil {
+			return 0, err
+		}
+		defer seg.Close()
+		elapsed, _, err := runCrew(ctx, lockTarget, n, k, lockArg{mu, seg})
+		if err != nil {
+			return 0, err
+		}
+		return elapsed, counterShows(binary.NativeEndian.Uint64(seg.Bytes()), n)
+	})
+}
+
+func counterShows(counter uint64, n int) error {
+	if counter != uint64(n) {
+		return fmt.Errorf("the counter shows %d after %d operations", counter, n)
+	}
+	return nil
+}
+
+var addLockedTarget = multiproc.NewTarget("bench.add-locked", func(ctx context.Context, m member[*multiproc.Value[uint64]]) error {
+	mine := m.share()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	for range mine {
+		if err := m.Arg.Update(ctx, func(v *uint64) { *v++ }); err != nil {
+			return err
+		}
+	}
+	return m.done(ctx, mine, 0)
+})
+
+var addAtomicTarget = multiproc.NewTarget("bench.add-atomic", func(ctx context.Context, m member[*multiproc.Value[uint64]]) error {
+	mine := m.share()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	for range mine {
+		if _, err := multiproc.Add(m.Arg, 1); err != nil {
+			return err
+		}
+	}
+	return m.done(ctx, mine, 0)
+})
+
+func multiprocAddLocked(k int) Impl { return multiprocAdd(addLockedTarget, k) }
+
+func multiprocAddAtomic(k int) Impl { return multiprocAdd(addAtomicTarget, k) }
+
+func multiprocAdd(t *multiproc.Target[member[*multiproc.Value[uint64]]], k int) Impl {
+	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		v, err := multiproc.NewValue[uint64](0)
+		if err != nil {
+			return 0, err
+		}
+		defer v.Free()
+		elapsed, _, err := runCrew(ctx, t, n, k, v)
+		if err != nil {
+			return 0, err
+		}
+		total, err := v.Load()
+		if err != nil {
+			return 0, err
+		}
+		return elapsed, counterShows(total, n)
+	})
+}
+
+var nothingTarget = multiproc.NewTarget("bench.nothing", func(context.Context, struct{}) error { return nil })
+
+func multiprocStart() Impl {
+	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		begin := time.Now()
+		for range n {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			p, err := nothingTarget.Start(ctx, struct{}{}, nil)
+			if err != nil {
+				return 0, err
+			}
+			err = p.Wait(ctx)
+			if err != nil {
+				_ = p.Kill()
+				_ = p.Wait(context.WithoutCancel(ctx))
+			}
+			if closeErr := p.Close(); err == nil {
+				err = closeErr
+			}
+			if err != nil {
+				return 0, err
+			}
+		}
+		return time.Since(begin), nil
+	})
+}

@@ -1,0 +1,330 @@
+"""CPython's multiprocessing in the scenarios of ipcbench.
+
+Called as "cpython.py SECONDS MODE N [ARG...]": gives up after SECONDS, does N operations, prints one line
+"N elapsed_ns [key=value...]". The participants wait for each other at a start line; the time runs from the first that
+leaves it to the last that has done its share.
+"""
+
+import collections
+import hashlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import re
+import signal
+import struct
+import sys
+import time
+
+MASK = (1 << 64) - 1
+
+
+class Run:
+    """The start line, and what each participant counted, in shared memory."""
+
+    def __init__(self, ctx, parts, seconds):
+        self.parts = parts
+        self.seconds = seconds
+        self.ready = ctx.Value("i", 0)
+        self.gun = ctx.Semaphore(0)
+        self.begin = ctx.RawArray("Q", parts)
+        self.end = ctx.RawArray("Q", parts)
+        self.count = ctx.RawArray("Q", parts)
+        self.sum = ctx.RawArray("Q", parts)
+
+    def start_line(self, me):
+        with self.ready.get_lock():
+            self.ready.value += 1
+            last = self.ready.value == self.parts
+        if last:
+            for _ in range(self.parts - 1):
+                self.gun.release()
+        else:
+            self.gun.acquire()
+        self.begin[me] = time.monotonic_ns()
+
+    def done(self, me, count, total=0):
+        self.end[me] = time.monotonic_ns()
+        self.count[me] = count
+        self.sum[me] = total & MASK
+
+    def elapsed(self):
+        return max(self.end) - min(self.begin)
+
+
+def context():
+    """Participants are forked where that is possible: starting them is not what these scenarios measure."""
+    return multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+
+
+def give_up_after(seconds):
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
+
+
+def participant(body, run, me, args):
+    give_up_after(run.seconds)
+    body(run, me, *args)
+
+
+def start(ctx, run, bodies, args):
+    procs = [
+        ctx.Process(target=participant, args=(body, run, me, args), daemon=True) for me, body in enumerate(bodies)
+    ]
+    for p in procs:
+        p.start()
+    return procs
+
+
+def finish(procs):
+    """Waits for all; the first that ends badly ends the rest."""
+    left = list(procs)
+    while left:
+        multiprocessing.connection.wait([p.sentinel for p in left])
+        for p in list(left):
+            if p.exitcode is None:
+                continue
+            left.remove(p)
+            if p.exitcode != 0:
+                sys.exit(f"a participant ended with exit code {p.exitcode}")
+            p.join()
+
+
+def share(n, parts, i):
+    return n // parts + (1 if i < n % parts else 0)
+
+
+def report(run, n, want_count, want_sum):
+    count, total = sum(run.count), sum(run.sum) & MASK
+    if count != want_count or total != want_sum & MASK:
+        sys.exit(f"counted {count} of {want_count} operations, checksum {total} instead of {want_sum & MASK}")
+    print(n, run.elapsed())
+
+
+# Messages carry their number in their first and in their last eight bytes. One message goes through every queue before
+# the start line: the first put starts the queue's feeder thread.
+
+
+def message(number, body, size):
+    stamp = struct.pack("<Q", number)
+    return stamp if size == 8 else stamp + body + stamp
+
+
+def number_of(msg, size):
+    (first,) = struct.unpack_from("<Q", msg)
+    (last,) = struct.unpack_from("<Q", msg, size - 8)
+    if len(msg) != size or first != last:
+        sys.exit("a message is torn")
+    return first
+
+
+def spsc_producer(run, me, queue, n, size):
+    body = b"Z" * (size - 16)
+    queue.put(None)
+    run.start_line(me)
+    for i in range(n):
+        queue.put(message(i, body, size))
+    queue.close()
+    queue.join_thread()
+
+
+def spsc_consumer(run, me, queue, n, size):
+    total = 0
+    queue.get()
+    run.start_line(me)
+    for i in range(n):
+        number = number_of(queue.get(), size)
+        if number != i:
+            sys.exit("a message is out of order")
+        total += number
+    run.done(me, n, total)
+
+
+def spsc(seconds, n, size, capacity):
+    ctx = context()
+    run = Run(ctx, 2, seconds)
+    queue = ctx.Queue(capacity)
+    finish(start(ctx, run, [spsc_producer, spsc_consumer], (queue, n, size)))
+    report(run, n, n, n * (n - 1) // 2)
+
+
+def mpmc_producer(run, me, queue, n):
+    body = b"Z" * (64 - 16)
+    queue.put(None)
+    run.start_line(me)
+    for i in range(share(n, 2, me)):
+        queue.put(message(i * 2 + me, body, 64))
+    queue.close()
+    queue.join_thread()
+
+
+def mpmc_consumer(run, me, queue, n):
+    total = 0
+    mine = share(n, 2, me - 2)
+    queue.get()
+    run.start_line(me)
+    for _ in range(mine):
+        total += number_of(queue.get(), 64)
+    run.done(me, mine, total)
+
+
+def mpmc(seconds, n, capacity):
+    ctx = context()
+    run = Run(ctx, 4, seconds)
+    queue = ctx.Queue(capacity)
+    finish(start(ctx, run, [mpmc_producer, mpmc_producer, mpmc_consumer, mpmc_consumer], (queue, n)))
+    report(run, n, n, n * (n - 1) // 2)
+
+
+def rtt_asker(run, me, there, back, n):
+    body = b"Z" * (64 - 16)
+    total = 0
+    there.put(None)
+    back.get()
+    run.start_line(me)
+    for i in range(n):
+        there.put(message(i, body, 64))
+        number = number_of(back.get(), 64)
+        if number != i:
+            sys.exit("the answer is wrong")
+        total += number
+    run.done(me, n, total)
+
+
+def rtt_answerer(run, me, there, back, n):
+    back.put(there.get())
+    run.start_line(me)
+    for _ in range(n):
+        back.put(there.get())
+    back.close()
+    back.join_thread()
+
+
+def rtt(seconds, n, capacity):
+    ctx = context()
+    run = Run(ctx, 2, seconds)
+    finish(start(ctx, run, [rtt_asker, rtt_answerer], (ctx.Queue(capacity), ctx.Queue(capacity), n)))
+    report(run, n, n, n * (n - 1) // 2)
+
+
+def lock_body(run, me, lock, counter, n):
+    mine = share(n, run.parts, me)
+    run.start_line(me)
+    for _ in range(mine):
+        lock.acquire()
+        counter.value += 1
+        lock.release()
+    run.done(me, mine)
+
+
+def lock(seconds, n, parts):
+    ctx = context()
+    run = Run(ctx, parts, seconds)
+    counter = ctx.RawValue("Q", 0)
+    finish(start(ctx, run, [lock_body] * parts, (ctx.Lock(), counter, n)))
+    run.sum[0] = counter.value
+    report(run, n, n, n)
+
+
+def value_body(run, me, value, n):
+    mine = share(n, run.parts, me)
+    run.start_line(me)
+    for _ in range(mine):
+        with value.get_lock():
+            value.value += 1
+    run.done(me, mine)
+
+
+def value(seconds, n, parts):
+    ctx = context()
+    run = Run(ctx, parts, seconds)
+    counter = ctx.Value("Q", 0)
+    finish(start(ctx, run, [value_body] * parts, (counter, n)))
+    run.sum[0] = counter.value
+    report(run, n, n, n)
+
+
+def nothing():
+    pass
+
+
+def spawn(seconds, n):
+    ctx = multiprocessing.get_context("spawn")
+
+    def one():
+        p = ctx.Process(target=nothing)
+        p.start()
+        p.join()
+        if p.exitcode != 0:
+            sys.exit(f"a process ended with exit code {p.exitcode}")
+        p.close()
+
+    one()  # starts what the start method keeps for all (the resource tracker)
+    begin = time.monotonic_ns()
+    for _ in range(n):
+        one()
+    print(n, time.monotonic_ns() - begin)
+
+
+WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
+
+
+def count_words(run, me, files, results):
+    """Counts the identifiers of the files that come, until None comes."""
+    counts = collections.Counter()
+    run.start_line(me)
+    while (names := files.get()) is not None:
+        for name in names:
+            with open(name, "rb") as f:
+                counts.update(WORD.findall(f.read()))
+    for word in [w for w in counts if 48 <= w[0] <= 57]:  # it starts with a digit: no identifier
+        del counts[word]
+    results.put(counts)
+    results.close()
+    results.join_thread()
+
+
+def wordcount(seconds, n, workers, batch):
+    names = [os.fsencode(name) for name in os.fsdecode(sys.stdin.buffer.read()).split("\0") if name]
+    elapsed = 0
+    for _ in range(n):
+        ctx = context()
+        run = Run(ctx, workers + 1, seconds)
+        files, results = ctx.Queue(1024), ctx.Queue()
+        files.cancel_join_thread()  # after a failure nobody may be there to take what is left
+        procs = start(ctx, run, [count_words] * workers, (files, results))
+        run.start_line(workers)
+        for i in range(0, len(names), batch):
+            files.put(names[i : i + batch])
+        for _ in range(workers):
+            files.put(None)
+        counts = collections.Counter()
+        for _ in range(workers):
+            counts.update(result(results, procs))
+        run.done(workers, len(names))
+        finish(procs)
+        elapsed += run.elapsed()
+    digest = hashlib.sha256()
+    for word in sorted(counts):
+        digest.update(b"%s %d\n" % (word, counts[word]))
+    print(n, elapsed, f"digest={digest.hexdigest()[:16]} files={len(names)} identifiers={sum(counts.values())}")
+
+
+def result(results, procs):
+    """Takes one result; a worker that dies sends none."""
+    while not results._reader.poll(0.2):
+        for p in procs:
+            if p.exitcode not in (None, 0):
+                sys.exit(f"a worker ended with exit code {p.exitcode}")
+    return results.get()
+
+
+def main(argv):
+    seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
+    give_up_after(seconds)
+    modes = {f.__name__: f for f in (spsc, mpmc, rtt, lock, value, spawn, wordcount)}
+    modes[mode](seconds, *args)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

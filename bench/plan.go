@@ -1,0 +1,51 @@
+package bench
+
+import "time"
+
+// share returns the part of what is left of a budget that the first of the given scenarios may use. Jobs of a fixed
+// size count four times: they cannot be made shorter.
+func share(left time.Duration, scenarios []Scenario) time.Duration {
+	total := 0
+	for _, s := range scenarios {
+		total += weight(s)
+	}
+	return max(0, left) * time.Duration(weight(scenarios[0])) / time.Duration(total)
+}
+
+func weight(s Scenario) int {
+	for _, im := range s.Impls {
+		if im.Fixed > 0 {
+			return 4
+		}
+	}
+	return 1
+}
+
+// plan returns how many more rounds each implementation takes part in, when rounds are left and the time that is left
+// must do for all of them. An implementation costs costs[i] a round and has taken part done[i] times. The one that uses
+// the most time gives rounds up first, so that slow peers are sampled less and fast ones in full; each gets one round.
+func plan(left time.Duration, rounds int, costs []time.Duration, done []int) []int {
+	counts := make([]int, len(costs))
+	var need time.Duration
+	for i, c := range costs {
+		counts[i] = rounds
+		need += c * time.Duration(rounds)
+	}
+	for need > left {
+		worst := -1
+		for i, c := range costs {
+			if counts[i] == 0 || counts[i] == 1 && done[i] == 0 {
+				continue
+			}
+			if worst < 0 || c*time.Duration(counts[i]) > costs[worst]*time.Duration(counts[worst]) {
+				worst = i
+			}
+		}
+		if worst < 0 {
+			break
+		}
+		counts[worst]--
+		need -= costs[worst]
+	}
+	return counts
+}

@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Names of the files of a report folder.
+const (
+	ResultsFile = "results.jsonl" // one sample a line
+	RecordFile  = "runs.json"     // the Runs that took them, without the samples
+)
+
+// WriteSample writes one sample as a line of JSON.
+func WriteSample(w io.Writer, s Sample) error {
+	line, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode a sample of %s %s: %w", s.Scenario, s.Impl, err)
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// ErrDamaged is matched by the error for a results file with a line that is not a sample.
+var ErrDamaged = errors.New("damaged results")
+
+// ReadSamples reads samples, one a line. An error names the line as name:line and matches ErrDamaged. Blank lines are
+// skipped, and fields it does not know are left out.
+func ReadSamples(r io.Reader, name string) ([]Sample, error) {
+	var samples []Sample
+	br := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := br.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			var s Sample
+			problem := json.Unmarshal(line, &s)
+			if problem == nil {
+				problem = s.check()
+			}
+			if problem != nil {
+				return nil, fmt.Errorf("%s:%d: %w: %w", name, n, ErrDamaged, problem)
+			}
+			samples = append(samples, s)
+		}
+		if err == io.EOF {
+			return samples, nil
+		}
+	}
+}
+
+// check reports what a line that is to be a sample lacks.
+func (s *Sample) check() error {
+	switch {
+	case s.Scenario == "":
+		return errors.New(`no "scenario"`)
+	case s.Impl == "":
+		return errors.New(`no "impl"`)
+	case s.Unit != Unit:
+		return fmt.Errorf("unit %q, want %q", s.Unit, Unit)
+	case !(s.Value > 0) || math.IsInf(s.Value, 0):
+		return fmt.Errorf("value %v, want a positive number", s.Value)
+	}
+	switch s.Regime {
+	case Near, Far, None, Mixed:
+		return nil
+	}
+	return fmt.Errorf("regime %q, want %q, %q, %q or %q", s.Regime, Near, Far, None, Mixed)
+}
+
+// ReadSamplesFile reads a results file. A file without a sample is an error.
+func ReadSamplesFile(path string) ([]Sample, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	samples, err := ReadSamples(f, path)
+	if err == nil && len(samples) == 0 {
+		err = fmt.Errorf("%s: %w: no samples", path, ErrDamaged)
+	}
+	return samples, err
+}
+
+// WriteRecord writes the record of runs, without their samples, into a report folder.
+func WriteRecord(dir string, runs []*Run) error {
+	b, err := json.MarshalIndent(runs, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the record of runs: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, RecordFile), append(b, '\n'), 0o644)
+}
+
+// ReadRecord returns, of the record that stands beside a results file, the runs that took the given samples. There is
+// none where the results file stands alone.
+func ReadRecord(resultsPath string, samples []Sample) ([]*Run, error) {
+	path := filepath.Join(filepath.Dir(resultsPath), RecordFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var runs []*Run
+	if err := json.Unmarshal(b, &runs); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+	}
+	taken := map[string]bool{}
+	for _, s := range samples {
+		taken[s.Run] = true
+	}
+	return slices.DeleteFunc(runs, func(r *Run) bool { return r == nil || !taken[r.ID] }), nil
+}

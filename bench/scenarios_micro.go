@@ -1,0 +1,139 @@
+package bench
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// queueMessages returns how many messages of size bytes a queue of the comparison holds: 1024, or 16 of the large ones,
+// which would fill 64 MiB otherwise.
+func queueMessages(size int) int {
+	if size > 4<<10 {
+		return 16
+	}
+	return 1024
+}
+
+// queueBytes returns how large the ring, the pipe and the socket buffer are: 128 KiB, the next power of two above 1024
+// messages of 64 bytes with their headers, or 1 MiB for the large messages.
+func queueBytes(size int) int {
+	if size > 4<<10 {
+		return 1 << 20
+	}
+	return 128 << 10
+}
+
+func sizeName(size int) string {
+	if size >= 1<<10 {
+		return strconv.Itoa(size>>10) + "KiB"
+	}
+	return strconv.Itoa(size) + "B"
+}
+
+func spscScenario(size int) Scenario {
+	return Scenario{
+		Name: "queue/spsc/" + sizeName(size),
+		Doc: fmt.Sprintf("one message of %s from one producer to one consumer, each message published by itself; queues of %d messages, rings and kernel buffers of %d KiB",
+			sizeName(size), queueMessages(size), queueBytes(size)>>10),
+		Impls: []Impl{
+			multiprocSPSC(size),
+			goroutineSPSC(size),
+			pipeSPSC(size),
+			socketSPSC(size),
+			cpythonImpl("spsc", size, queueMessages(size)),
+			cImpl("cring", "spsc", size, queueBytes(size)),
+		},
+	}
+}
+
+func mpmcScenario() Scenario {
+	const size = 64
+	return Scenario{
+		Name: "queue/mpmc-2x2/64B",
+		Doc:  fmt.Sprintf("one message of 64 bytes through a queue of %d messages with two producers and two consumers", queueMessages(size)),
+		Impls: []Impl{
+			multiprocMPMC(),
+			goroutineMPMC(),
+			cpythonImpl("mpmc", queueMessages(size)),
+			cImpl("cring", "mpmc", queueMessages(size)),
+		},
+	}
+}
+
+func rttScenario() Scenario {
+	const size = 64
+	return Scenario{
+		Name: "queue/rtt/64B",
+		Doc: "one round trip: a message of 64 bytes there, and its echo back; pthread hands over by futex and really sleeps, " +
+			"cring is the floor, one 8-byte word each way without a queue",
+		Impls: []Impl{
+			multiprocRTT(),
+			goroutineRTT(),
+			pipeRTT(size),
+			socketRTT(size),
+			cpythonImpl("rtt", queueMessages(size)),
+			cImpl("pthread", "futex"),
+			cImpl("cring", "pingpong"),
+		},
+	}
+}
+
+func lockScenario(name string, k int) Scenario {
+	doc := "one lock, counter++, unlock by one process that nobody disturbs"
+	if k > 1 {
+		doc = fmt.Sprintf("one lock, counter++, unlock; %d processes take turns at one lock, a fair share of the operations each", k)
+	}
+	return Scenario{
+		Name: name,
+		Doc:  doc,
+		Impls: []Impl{
+			multiprocLock(k),
+			goroutineLock(k),
+			cpythonImpl("lock", k),
+			cImpl("pthread", "lock", k, "apart"),
+		},
+	}
+}
+
+func addLockedScenario(k int) Scenario {
+	doc := "one addition to a shared value under the value's own lock"
+	if k > 1 {
+		doc += fmt.Sprintf(", by %d processes at once", k)
+	}
+	return Scenario{
+		Name: fmt.Sprintf("value/add-locked-%d", k),
+		Doc:  doc,
+		Impls: []Impl{
+			multiprocAddLocked(k),
+			goroutineAddLocked(k),
+			cpythonImpl("value", k),
+			cImpl("pthread", "lock", k, "beside"),
+		},
+	}
+}
+
+func addAtomicScenario() Scenario {
+	const k = 2
+	return Scenario{
+		Name: "value/add-atomic-2",
+		Doc:  "one atomic addition to a shared integer, by two processes at once; CPython has no such thing",
+		Impls: []Impl{
+			multiprocAddAtomic(k),
+			goroutineAddAtomic(k),
+			cImpl("cring", "add", k),
+		},
+	}
+}
+
+func startScenario() Scenario {
+	return Scenario{
+		Name: "start/spawn",
+		Doc:  "one process from its start to its end: it does nothing; exec runs the same executable, which ends before its main",
+		Impls: []Impl{
+			multiprocStart(),
+			goroutineStart(),
+			execStart(),
+			cpythonImpl("spawn"),
+		},
+	}
+}
