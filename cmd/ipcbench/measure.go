@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/bench"
+)
+
+// The two lengths of a comparison. The quick one stays under two minutes with the compiling that go run does before it.
+const (
+	quickBudget     = 85 * time.Second
+	fullSampleTime  = 250 * time.Millisecond
+	fullRounds      = 15
+	shortestSamples = time.Millisecond
+)
+
+// choices are the flags that say what is measured, and how thoroughly.
+type choices struct {
+	scenario, impl, dir string
+	count               int
+	duration            time.Duration
+	quick, full         bool
+}
+
+func (c *choices) register(fs *flag.FlagSet) {
+	fs.StringVar(&c.scenario, "scenario", "", "measure the scenarios whose name matches this regular `expression`")
+	fs.StringVar(&c.impl, "impl", "", "measure the implementations whose name matches this regular `expression`")
+	fs.StringVar(&c.dir, "dir", "", "let wordcount count the .go files in this `folder` (default: the src folder of the Go installation)")
+	fs.IntVar(&c.count, "count", 0, fmt.Sprintf("take `N` samples of each implementation (default %d, with -full %d)", bench.DefaultRounds, fullRounds))
+	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -full %v)", bench.DefaultSampleTime, fullSampleTime))
+	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples", quickBudget))
+	fs.BoolVar(&c.full, "full", false, "longer samples and more of them")
+}
+
+// settle checks the choices and returns what they select: the scenarios, and a runner that has no callbacks yet.
+func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, error) {
+	var r bench.Runner
+	switch {
+	case c.quick && c.full:
+		return nil, r, usageError("-quick and -full exclude each other")
+	case c.count < 0:
+		return nil, r, usageError("-count %d: want a positive number", c.count)
+	case c.duration < 0 || c.duration > 0 && c.duration < shortestSamples:
+		return nil, r, usageError("-duration %v: want at least %v", c.duration, shortestSamples)
+	}
+	if err := checkFolder("dir", c.dir); err != nil {
+		return nil, r, err
+	}
+	scenarios, err := bench.Select(bench.Scenarios(bench.ScenarioOptions{Dir: c.dir}), c.scenario, c.impl)
+	if err != nil {
+		return nil, r, usageError("%w", err)
+	}
+	r.SampleTime, r.Rounds = bench.DefaultSampleTime, bench.DefaultRounds
+	if c.full {
+		r.SampleTime, r.Rounds, r.WarmFixed = fullSampleTime, fullRounds, true
+	}
+	if c.quick || quickByDefault && !c.full && c.count == 0 && c.duration == 0 {
+		r.Budget = quickBudget
+	}
+	if c.count > 0 {
+		r.Rounds = c.count
+	}
+	if c.duration > 0 {
+		r.SampleTime = c.duration
+	}
+	return scenarios, r, nil
+}
+
+// measure runs the scenarios, telling on stderr how it goes. Each sample is given to keep as soon as it is taken.
+func (t *tool) measure(ctx context.Context, scenarios []bench.Scenario, r bench.Runner, keep func(bench.Sample) error) (*bench.Run, error) {
+	bar := newBar(t.stderr)
+	r.Peers = bench.PeerVersions()
+	r.OnSample = keep
+	r.OnProgress = bar.show
+	said := map[string]bool{}
+	r.OnAbsence = func(a bench.Absence) {
+		line := fmt.Sprintf("%s %s failed: %s", a.Scenario, a.Impl, a.Reason)
+		switch a.Kind {
+		case bench.Missing:
+			line = fmt.Sprintf("missing: %s: %s", a.Impl, a.Reason)
+		case bench.Skipped:
+			line = fmt.Sprintf("%s %s skipped: %s", a.Scenario, a.Impl, a.Reason)
+		}
+		if !said[line] {
+			said[line] = true
+			bar.say(line)
+		}
+	}
+	res, err := r.Run(ctx, scenarios)
+	bar.end()
+	if res != nil {
+		res.Settings.Command = strings.TrimSpace("ipcbench " + strings.Join(t.args, " "))
+	}
+	return res, err
+}
+
+// verdict returns the error that a run ends with: interrupted, failures, results that disagree, nothing measured.
+func (t *tool) verdict(res *bench.Run) error {
+	bad := false
+	for _, v := range bench.Verdicts(res.Samples) {
+		if !v.Agree() {
+			bad = true
+			fmt.Fprintf(t.stderr, "ipcbench: WRONG RESULT: %v\n", v)
+		}
+	}
+	if failed := res.Failures(); len(failed) > 0 {
+		bad = true
+		fmt.Fprintf(t.stderr, "ipcbench: %d failed:\n", len(failed))
+		for _, a := range failed {
+			fmt.Fprintf(t.stderr, "  %s %s: %s\n", a.Scenario, a.Impl, a.Reason)
+		}
+	}
+	switch {
+	case res.Interrupted:
+		return context.Canceled
+	case bad:
+		return errReported
+	case len(res.Samples) == 0:
+		return fmt.Errorf("nothing could be measured on this machine")
+	}
+	return nil
+}
