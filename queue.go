@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"reflect"
 
 	"github.com/fb2d3dbd/multiproc/internal/codec"
@@ -21,6 +22,7 @@ type Queue[T any] struct {
 	obj  object
 	q    *ringbuf.MPMC
 	form form
+	max  int // bytes of the largest message
 }
 
 // QueueOptions are for making a queue. Nil and the zero value work.
@@ -89,7 +91,13 @@ func NewQueue[T any](o *QueueOptions) (*Queue[T], error) {
 			}
 		}
 	}
-	size := ringbuf.MPMCSize(opts.Bytes)
+	ring := opts.Bytes
+	if f != formRaw {
+		// A message does not wrap round the ring's end. In twice its size it fits wherever an empty ring stands.
+		ring = min(ring, math.MaxInt/4)
+		ring = 2 * ringbuf.MessageSize(ring)
+	}
+	size := ringbuf.MPMCSize(ring)
 	if size == 0 {
 		return nil, fmt.Errorf("multiproc: a queue of %d bytes is too large", opts.Bytes)
 	}
@@ -101,7 +109,15 @@ func NewQueue[T any](o *QueueOptions) (*Queue[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Queue[T]{obj, q, f}, nil
+	return newQueue[T](obj, q, f), nil
+}
+
+func newQueue[T any](o object, q *ringbuf.MPMC, f form) *Queue[T] {
+	limit := q.MaxMessage()
+	if f != formRaw {
+		limit -= ringbuf.MessageSize(limit) / 2
+	}
+	return &Queue[T]{o, q, f, limit}
 }
 
 // Segment returns the shared memory that the queue stands in.
@@ -128,11 +144,19 @@ func (q *Queue[T]) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
-	q.obj, q.q, q.form = o, r, f
+	*q = *newQueue[T](o, r, f)
 	return nil
 }
 
-// encode returns v's message. Its memory may be v's own.
+// message returns v's message. Its memory may be v's own.
+func (q *Queue[T]) message(v *T) ([]byte, error) {
+	b, err := q.encode(v)
+	if err == nil && len(b) > q.max {
+		err = fmt.Errorf("%w: %d bytes; the queue takes up to %d", ErrTooLarge, len(b), q.max)
+	}
+	return b, err
+}
+
 func (q *Queue[T]) encode(v *T) ([]byte, error) {
 	switch q.form {
 	case formRaw:
@@ -174,7 +198,7 @@ func (q *Queue[T]) decode(b []byte) (v T, err error) {
 // Put puts v into the queue, waiting for room until ctx ends. When it returns nil v will be delivered, whatever happens to
 // this process. ErrClosed says that the queue was closed, ErrTooLarge that v can never fit.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	msg, err := q.encode(&v)
+	msg, err := q.message(&v)
 	if err != nil {
 		return err
 	}
@@ -183,7 +207,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 
 // TryPut puts v into the queue, or returns ErrFull.
 func (q *Queue[T]) TryPut(v T) error {
-	msg, err := q.encode(&v)
+	msg, err := q.message(&v)
 	if err != nil {
 		return err
 	}
@@ -195,7 +219,7 @@ func (q *Queue[T]) TryPut(v T) error {
 func (q *Queue[T]) PutBatch(ctx context.Context, vs []T) (int, error) {
 	msgs := make([][]byte, len(vs))
 	for i := range vs {
-		msg, err := q.encode(&vs[i])
+		msg, err := q.message(&vs[i])
 		if err != nil {
 			return 0, err
 		}
@@ -207,7 +231,7 @@ func (q *Queue[T]) PutBatch(ctx context.Context, vs []T) (int, error) {
 // Get takes the next value, waiting for one until ctx ends. ErrClosed comes when the queue is closed and empty. A value that
 // cannot be decoded is an error, and is gone.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
-	b, err := q.q.Get(ctx, q.buffer())
+	b, err := q.q.Get(ctx, nil)
 	if err != nil {
 		return v, err
 	}
@@ -216,7 +240,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 
 // TryGet takes the next value, or returns ErrEmpty.
 func (q *Queue[T]) TryGet() (v T, err error) {
-	b, err := q.q.TryGet(q.buffer())
+	b, err := q.q.TryGet(nil)
 	if err != nil {
 		return v, err
 	}
@@ -272,5 +296,3 @@ func (q *Queue[T]) Full() (bool, error) {
 // Close ends the queue for everybody: puts return ErrClosed from now on, gets take what is there and then return ErrClosed.
 // A second Close does nothing.
 func (q *Queue[T]) Close() error { return q.q.Close() }
-
-func (q *Queue[T]) buffer() []byte { return nil }

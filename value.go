@@ -58,7 +58,12 @@ func (v *Value[T]) Update(ctx context.Context, fn func(x *T)) error {
 func (v *Value[T]) Mutex() *Mutex { return v.lock }
 
 // Segment returns the shared memory that the value stands in.
-func (v *Value[T]) Segment() *shm.Segment { return v.v.Segment() }
+func (v *Value[T]) Segment() *shm.Segment {
+	if v.v == nil {
+		return nil
+	}
+	return v.v.Segment()
+}
 
 // Free gives the value's memory back. No process may use it any more.
 func (v *Value[T]) Free() error { return freeBoth(v.v.Segment(), v.v.Ref(), v.lock) }
@@ -156,7 +161,12 @@ func (a *Array[T]) Shared() *shm.Array[T] { return a.a }
 func (a *Array[T]) Mutex() *Mutex { return a.lock }
 
 // Segment returns the shared memory that the array stands in.
-func (a *Array[T]) Segment() *shm.Segment { return a.a.Segment() }
+func (a *Array[T]) Segment() *shm.Segment {
+	if a.a == nil {
+		return nil
+	}
+	return a.a.Segment()
+}
 
 // Free gives the array's memory back. No process may use it any more.
 func (a *Array[T]) Free() error { return freeBoth(a.a.Segment(), a.a.Ref(), a.lock) }

@@ -17,10 +17,13 @@ type Consumer struct {
 	head  uint64 // where the next record is
 	taken uint64 // what the producer has been told
 	tail  uint64 // the producer's index when last looked at: it can only have moved on
-	size  uint64 // of the record that was peeked at, or 0
+	size  uint64 // of the record that was peeked at, or 0; closedHere after Close
 	msg   []byte // its message
 	pace  pace
 }
+
+// closedHere stands for the size of a record after Close. No record has it.
+const closedHere = 1
 
 // Get appends the next message to buf and returns it, waiting for one until ctx ends. ErrClosed and ErrPeerDied come when the
 // producer has closed or died and everything it put was taken.
@@ -52,7 +55,7 @@ func (c *Consumer) TryGet(buf []byte) ([]byte, error) {
 // released does what remains after room was given back: to wake the producer, and to look whether the memory is still
 // the ring's. Closed by the producer, it still is.
 func (c *Consumer) released() error {
-	if atomic.LoadUint32(&c.hdr.room)&1|atomic.LoadUint32(&c.hdr.producerState)^isOpen == 0 {
+	if atomic.LoadUint32(&c.hdr.room)&1|(atomic.LoadUint32(&c.hdr.producerState)^isOpen) == 0 {
 		return nil
 	}
 	c.roomEvent.Notify(1)
@@ -71,7 +74,11 @@ func (c *Consumer) Peek(ctx context.Context) ([]byte, error) {
 
 // TryPeek returns the next message in place, or ErrEmpty.
 func (c *Consumer) TryPeek() ([]byte, error) {
-	if c.size != 0 {
+	switch c.size {
+	case 0:
+	case closedHere:
+		return nil, ErrClosed
+	default:
 		return c.msg, c.usable()
 	}
 	for {
@@ -84,10 +91,14 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 		n := atomic.LoadUint64(c.length(c.head)) // read once, then checked
 		have, rest := c.tail-c.head, c.mask+1-c.head&c.mask
 		if n == skipMark && rest <= have {
+			fault.Point("spsc.get.skipped")
 			c.head += rest
 			continue
 		}
 		if n > c.mask || recordSize(int(n)) > min(have, rest) {
+			if err := c.usable(); err != nil { // the zeros of a closed segment
+				return nil, err
+			}
 			return nil, fmt.Errorf("ringbuf: %w: a message of %#x bytes, %d are there", ErrCorrupt, n, have)
 		}
 		c.size = recordSize(int(n))
@@ -99,7 +110,8 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 // refresh looks at the producer's index. Nil means that there is more.
 func (c *Consumer) refresh() error {
 	state := atomic.LoadUint32(&c.hdr.producerState) // before the tail: what was put before the close is seen
-	tail := atomic.LoadUint64(&c.hdr.tail)           // pairs with the release store in Producer.flush
+	fault.Point("spsc.get.looked")
+	tail := atomic.LoadUint64(&c.hdr.tail) // pairs with the release store in Producer.flush
 	race.Acquire(&c.hdr.tail)
 	if err := c.checkIndices(c.head, tail); err != nil {
 		return err
@@ -119,6 +131,9 @@ func (c *Consumer) refresh() error {
 
 // Release gives the room of the message that Peek returned back to the producer. Without one it does nothing.
 func (c *Consumer) Release() error {
+	if c.size == closedHere {
+		return ErrClosed
+	}
 	c.head += c.size
 	c.size, c.msg = 0, nil
 	c.flush()
@@ -142,19 +157,24 @@ func (c *Consumer) flush() {
 // all, and releases them together. It returns how many fn was called for. A process that dies in fn leaves the whole batch
 // to its successor. An error of fn ends the batch after that message and is returned.
 func (c *Consumer) GetBatch(ctx context.Context, limit int, fn func(msg []byte) error) (int, error) {
+	if limit < 1 {
+		return 0, fmt.Errorf("ringbuf: a batch of %d messages", limit)
+	}
 	n := 0
 	msg, err := c.Peek(ctx)
-	for err == nil && n < limit {
+	for err == nil {
 		n++
-		err = fn(msg)
+		stop := fn(msg)
 		c.head += c.size
 		c.size, c.msg = 0, nil
-		if err == nil && n < limit {
-			if c.head == c.tail { // do not poll for more than there was
-				break
-			}
-			msg, err = c.TryPeek()
+		if stop != nil {
+			c.flush()
+			return n, stop
 		}
+		if n == limit || c.head == c.tail { // do not poll for more than there was
+			break
+		}
+		msg, err = c.TryPeek()
 	}
 	c.flush()
 	if err == ErrEmpty && n > 0 { // only a skipped rest of a lap was left
@@ -190,7 +210,9 @@ func (c *Consumer) Close() error {
 	if err := c.usable(); err != nil {
 		return err
 	}
+	c.size, c.msg = closedHere, nil
 	atomic.StoreUint32(&c.hdr.consumerState, isClosed)
+	fault.Point("spsc.get.closed")
 	c.roomEvent.Notify(-1)
 	return nil
 }

@@ -15,18 +15,19 @@ import (
 // putFast publishes msg if there is known to be room for it at the tail.
 func (p *Producer) putFast(msg []byte) bool {
 	n := uint64(len(msg))
-	next := p.tail + (n+recordHead+7)&^7
-	if next > p.until {
+	size := (n + recordHead + 7) &^ 7
+	if size > p.until-p.tail { // a distance: indices wrap
 		return false
 	}
+	next := p.tail + size
 	at := p.at(p.tail)
 	*(*uint64)(at) = n
-	copy(unsafe.Slice((*byte)(unsafe.Add(at, recordHead)), n), msg)
+	copy(unsafe.Slice((*byte)(at), recordHead+n)[recordHead:], msg) // not at+8: no pointer may stand behind the last byte
 	p.tail, p.published, p.open = next, next, false
-	fault.Point("spsc.put.written")
+	fault.Point("spsc.put.fast.written")
 	race.Release(&p.hdr.tail)
 	cpu.StoreRelease64(&p.hdr.tail, next) // commits; pairs with the loads in getFast and Consumer.refresh
-	fault.Point("spsc.put.published")
+	fault.Point("spsc.put.fast.published")
 	return true
 }
 
@@ -50,12 +51,12 @@ func (c *Consumer) getFast(buf []byte) ([]byte, bool) {
 	if n > c.mask || size > have || size > c.mask+1-c.head&c.mask {
 		return buf, false
 	}
-	buf = append(buf, unsafe.Slice((*byte)(unsafe.Add(at, recordHead)), n)...)
+	buf = append(buf, unsafe.Slice((*byte)(at), recordHead+n)[recordHead:]...)
 	c.head += size
 	c.taken = c.head
-	fault.Point("spsc.get.read")
+	fault.Point("spsc.get.fast.read")
 	race.Release(&c.hdr.headIdx)
 	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.fits
-	fault.Point("spsc.get.released")
+	fault.Point("spsc.get.fast.released")
 	return buf, true
 }

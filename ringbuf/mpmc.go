@@ -150,10 +150,32 @@ func (q *MPMC) PutBatch(ctx context.Context, msgs [][]byte) (int, error) {
 			return n, err
 		}
 		size := len(msgs[n])
-		if err := q.put.roomEvent.Await(ctx, func() (bool, error) { return q.hasRoom(size) }, nil); err != nil {
+		if err := q.put.roomEvent.Await(ctx, func() (bool, error) { return q.hasRoom(size) }, func() error { return q.lookAgain(ctx) }); err != nil && err != errLookAgain {
 			return n, err
 		}
 	}
+}
+
+// errLookAgain ends a producer's sleep.
+var errLookAgain = errors.New("ringbuf: look again")
+
+// lookAgain sends a producer that has slept for a slice to the locks, which tell it if an owner died: the count of messages
+// that it waits for to fall may be wrong since, and nobody else may have a reason to take those locks.
+func (q *MPMC) lookAgain(ctx context.Context) error {
+	if q.limit == 0 {
+		return nil
+	}
+	if err := q.getMu.TryLock(); err == nil || errors.Is(err, futex.ErrOwnerDied) {
+		if e := q.getMu.Unlock(); e != nil {
+			return e
+		}
+		if err != nil {
+			if err := q.recount(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return errLookAgain
 }
 
 // lockPut takes the producers' lock and looks where the ring stands.
@@ -178,6 +200,9 @@ func (q *MPMC) lockPut(ctx context.Context) error {
 
 // putLocked writes msg behind the tail. It is published by the flush that follows.
 func (q *MPMC) putLocked(msg []byte) error {
+	if len(msg) > q.MaxMessage() { // at once, and not after a wait for others to leave
+		return fmt.Errorf("%w: %d bytes; the queue takes up to %d", ErrTooLarge, len(msg), q.MaxMessage())
+	}
 	puts := atomic.LoadUint64(&q.hdr.puts)
 	if q.limit != 0 && puts-q.gets >= q.limit {
 		if q.gets = atomic.LoadUint64(&q.hdr.gets); puts-q.gets >= q.limit {
@@ -191,6 +216,7 @@ func (q *MPMC) putLocked(msg []byte) error {
 	copy(buf, msg)
 	q.put.append(len(msg))
 	atomic.StoreUint64(&q.hdr.puts, puts+1)
+	fault.Point("mpmc.put.counted")
 	return nil
 }
 
@@ -281,6 +307,7 @@ func (q *MPMC) takeSome(ctx context.Context, limit int, fn func(msg []byte)) (in
 		n++
 	}
 	atomic.StoreUint64(&q.hdr.gets, atomic.LoadUint64(&q.hdr.gets)+uint64(n))
+	fault.Point("mpmc.get.counted")
 	c.flush()
 	if n > 0 && c.head != c.tail {
 		c.dataEvent.Notify(1) // more is there than this consumer was woken for
@@ -315,6 +342,7 @@ func (q *MPMC) Close() error {
 		return err
 	}
 	atomic.StoreUint32(&q.put.hdr.producerState, isClosed)
+	fault.Point("mpmc.closed")
 	err := q.unlock(q.putMu, nil)
 	q.get.dataEvent.Notify(-1)
 	q.put.roomEvent.Notify(-1)
@@ -362,6 +390,7 @@ func (q *MPMC) recount(ctx context.Context) error {
 	n, err := q.count()
 	if err == nil {
 		atomic.StoreUint64(&q.hdr.puts, atomic.LoadUint64(&q.hdr.gets)+n)
+		fault.Point("mpmc.recounted")
 	}
 	for _, mu := range locks {
 		if e := mu.MarkConsistent(); err == nil {
@@ -374,25 +403,25 @@ func (q *MPMC) recount(ctx context.Context) error {
 	return err
 }
 
-// count walks the records from head to tail.
+// count walks the records from head to tail. It only looks: nothing is given back, not even a skipped rest of a lap.
 func (q *MPMC) count() (n uint64, err error) {
-	h := q.get.hdr
-	c := Consumer{ring: q.get.ring, head: atomic.LoadUint64(&h.headIdx)}
-	c.taken, c.tail = c.head, atomic.LoadUint64(&h.tail)
-	if err := c.checkIndices(c.head, c.tail); err != nil {
+	r := &q.get.ring
+	head, tail := atomic.LoadUint64(&r.hdr.headIdx), atomic.LoadUint64(&r.hdr.tail)
+	if err := r.checkIndices(head, tail); err != nil {
 		return 0, err
 	}
-	for c.head != c.tail {
-		c.taken = c.head // a look, not a get: nothing is given back
-		if _, err := c.TryPeek(); err != nil {
-			if err == ErrEmpty || err == ErrClosed { // the rest of a lap was skipped, and nothing came after
-				return n, nil
-			}
-			return 0, err
+	for head != tail {
+		size := atomic.LoadUint64(r.length(head)) // read once, then checked
+		have, rest := tail-head, r.mask+1-head&r.mask
+		if size == skipMark && rest <= have {
+			head += rest
+			continue
+		}
+		if size > r.mask || recordSize(int(size)) > min(have, rest) {
+			return 0, fmt.Errorf("ringbuf: %w: a message of %#x bytes, %d are there", ErrCorrupt, size, have)
 		}
 		n++
-		c.head += c.size
-		c.size = 0
+		head += recordSize(int(size))
 	}
 	return n, nil
 }

@@ -16,7 +16,7 @@ type Producer struct {
 	tail      uint64 // where the next record goes
 	published uint64 // what the consumer has been told
 	head      uint64 // the consumer's index when last looked at: it can only have moved on
-	until     uint64 // up to here a record at tail is in one piece and in free room
+	until     uint64 // up to here a record at tail is in one piece and in free room; never before tail
 	reserved  int    // bytes of the open reservation
 	open      bool   // there is a reservation
 }
@@ -37,7 +37,7 @@ func (p *Producer) Put(ctx context.Context, msg []byte) error {
 // TryPut copies msg into the ring, or returns ErrFull.
 func (p *Producer) TryPut(msg []byte) error {
 	if p.putFast(msg) {
-		if atomic.LoadUint32(&p.hdr.data)&1|atomic.LoadUint32(&p.hdr.consumerState)^isOpen == 0 {
+		if atomic.LoadUint32(&p.hdr.data)&1|(atomic.LoadUint32(&p.hdr.consumerState)^isOpen) == 0 {
 			return nil // nobody sleeps, and nobody has closed anything
 		}
 		return p.afterPublish()
@@ -83,15 +83,16 @@ func (p *Producer) TryReserve(n int) ([]byte, error) {
 		return nil, err
 	}
 	p.reserved, p.open = n, true
-	return buf, nil
+	return buf, p.usable()
 }
 
 // place finds room for a message of n bytes at the tail, in one piece. Where the rest of the lap is too short it is skipped.
 func (p *Producer) place(n int) ([]byte, error) {
+	p.open = false                       // what was reserved is dropped: its room is given away here, or skipped
 	if uint64(n) > p.mask+1-recordHead { // a negative n too
 		return nil, fmt.Errorf("%w: %d bytes; the ring takes up to %d", ErrTooLarge, n, p.mask+1-recordHead)
 	}
-	if atomic.LoadUint32(&p.hdr.consumerState) == isClosed {
+	if atomic.LoadUint32(&p.hdr.consumerState) == isClosed || atomic.LoadUint32(&p.hdr.producerState) == isClosed {
 		return nil, ErrClosed
 	}
 	need := recordSize(n)
@@ -100,12 +101,14 @@ func (p *Producer) place(n int) ([]byte, error) {
 			return nil, err
 		}
 		*p.length(p.tail) = skipMark
+		fault.Point("spsc.put.skipped")
 		p.tail += rest
+		p.until = p.tail
 	}
 	if ok, err := p.fits(need); !ok {
 		return nil, err
 	}
-	p.until = min(p.head+p.mask+1, (p.tail|p.mask)+1)
+	p.until = p.tail + min(p.head+p.mask+1-p.tail, p.mask+1-p.tail&p.mask) // indices wrap: only distances compare
 	return p.payload(p.tail, n), nil
 }
 
@@ -140,6 +143,7 @@ func (p *Producer) Commit(n int) error {
 
 // append makes the n bytes written after the tail a record, still unpublished.
 func (p *Producer) append(n int) {
+	fault.Point("spsc.put.copied")
 	*p.length(p.tail) = uint64(n)
 	p.tail += recordSize(n)
 }
@@ -205,8 +209,9 @@ func (p *Producer) Close() error {
 	if err := p.usable(); err != nil {
 		return err
 	}
-	p.open = false
+	p.open, p.until = false, p.tail
 	atomic.StoreUint32(&p.hdr.producerState, isClosed)
+	fault.Point("spsc.put.closed")
 	p.dataEvent.Notify(-1)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
 )
 
@@ -80,7 +81,7 @@ func (s *SPSC) Len() int {
 }
 
 // Producer takes the producer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is taken over,
-// with every message that it had put.
+// with every message that it had put. ErrClosed says that a producer has closed the ring.
 func (s *SPSC) Producer() (*Producer, error) {
 	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
 	if err != nil {
@@ -91,13 +92,17 @@ func (s *SPSC) Producer() (*Producer, error) {
 	}
 	tail, head := atomic.LoadUint64(&s.hdr.tail), atomic.LoadUint64(&s.hdr.headIdx)
 	if err := r.checkIndices(head, tail); err != nil {
+		atomic.CompareAndSwapUint32(&s.hdr.producer, r.self, 0)
 		return nil, err
 	}
-	return &Producer{ring: r, tail: tail, published: tail, head: head}, nil
+	if atomic.LoadUint32(&s.hdr.producerState) == isClosed {
+		return nil, ErrClosed
+	}
+	return &Producer{ring: r, tail: tail, published: tail, head: head, until: tail}, nil
 }
 
 // Consumer takes the consumer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is
-// taken over, with every message that it had not taken.
+// taken over, with every message that it had not taken. ErrClosed says that a consumer has closed the ring.
 func (s *SPSC) Consumer() (*Consumer, error) {
 	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
 	if err != nil {
@@ -108,7 +113,11 @@ func (s *SPSC) Consumer() (*Consumer, error) {
 	}
 	head := atomic.LoadUint64(&s.hdr.headIdx)
 	if err := r.checkIndices(head, head); err != nil {
+		atomic.CompareAndSwapUint32(&s.hdr.consumer, r.self, 0)
 		return nil, err
+	}
+	if atomic.LoadUint32(&s.hdr.consumerState) == isClosed {
+		return nil, ErrClosed
 	}
 	return &Consumer{ring: r, head: head, taken: head, tail: head}, nil
 }
@@ -124,6 +133,7 @@ func (r *ring) claim(role *uint32, name string) error {
 			return fmt.Errorf("%w: the ring has a %s (participant %#x)", ErrRoleTaken, name, holder)
 		}
 		if atomic.CompareAndSwapUint32(role, holder, r.self) {
+			fault.Point("spsc.role.claimed")
 			return nil
 		}
 	}
@@ -138,6 +148,9 @@ func (r *ring) dead(role *uint32) bool {
 // checkIndices returns ErrCorrupt for a pair that cannot be.
 func (r *ring) checkIndices(head, tail uint64) error {
 	if tail-head > r.mask+1 || (head|tail)&7 != 0 {
+		if err := r.usable(); err != nil { // the zeros of a closed segment
+			return err
+		}
 		return fmt.Errorf("ringbuf: %w: head %#x, tail %#x in a ring of %d bytes", ErrCorrupt, head, tail, r.mask+1)
 	}
 	return nil

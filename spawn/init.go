@@ -54,7 +54,7 @@ func ParentPID() int {
 // runChild carries out the orders in the mailbox and returns the exit code.
 func runChild() int {
 	mailbox := os.NewFile(mailboxFD, "mailbox")
-	orders, err := child.ReadOrders(mailbox)
+	orders, err := child.TakeOrders(mailbox)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "multiproc: %s is set, but descriptor %d holds no orders: %v\n", envMark, mailboxFD, err)
 		return 2
@@ -74,7 +74,10 @@ func runChild() int {
 	if err != nil {
 		return report(mailbox, &child.Report{Text: err.Error()})
 	}
-	if r := call(run, orders.Arg); r != nil {
+	goexit := func() { // the goroutine is at its end: nobody is there to return to
+		os.Exit(report(mailbox, &child.Report{Text: "the target called runtime.Goexit"}))
+	}
+	if r := call(run, orders.Arg, goexit); r != nil {
 		return report(mailbox, r)
 	}
 	return 0
@@ -105,8 +108,9 @@ func attach(o *child.Orders) error {
 	return nil
 }
 
-// call runs the target; it returns nil if it ended well.
-func call(run child.Run, arg []byte) (r *child.Report) {
+// call runs the target; it returns nil if it ended well. It calls goexit when the target has called runtime.Goexit, as
+// testing.T's FailNow does.
+func call(run child.Run, arg []byte, goexit func()) (r *child.Report) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt kills
@@ -115,7 +119,7 @@ func call(run child.Run, arg []byte) (r *child.Report) {
 		if v := recover(); v != nil {
 			r = &child.Report{Panic: true, Text: fmt.Sprintf("panic: %v", v), Stack: string(debug.Stack())}
 		} else if !ended {
-			r = &child.Report{Text: "the target called runtime.Goexit"}
+			goexit()
 		}
 	}()
 	err := run(ctx, arg)

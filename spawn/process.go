@@ -20,7 +20,7 @@ type Process struct {
 	exit *ExitError // set before done is closed; nil after exit code 0
 }
 
-// An ExitError says how a process ended that did not end with exit code 0.
+// An ExitError says how a process ended that did not end with exit code 0, or that did not run its target.
 type ExitError struct {
 	PID  int
 	Name string
@@ -135,9 +135,12 @@ func (p *Process) reap(mailbox *os.File, exited func()) {
 	default:
 		e.Code = state.ExitCode()
 	}
-	if e.Code != 0 {
+	idle := e.Code >= 0 && !child.OrdersTaken(mailbox)
+	if e.Code != 0 || idle {
 		if r := child.ReadReport(mailbox); r != nil {
 			e.Text, e.Stack = r.Text, r.Stack
+		} else if idle && e.Text == "" {
+			e.Text = "it ended without running the target: the first statement of its main must be a call of Init"
 		}
 		p.exit = e
 	}

@@ -83,7 +83,7 @@ type Options struct {
 	Name string
 	// Stdin, Stdout and Stderr are the child's; nil means the parent's own.
 	Stdin, Stdout, Stderr *os.File
-	// Env is added to the parent's environment, in the form "key=value".
+	// Env is added to the parent's environment, in the form "key=value"; of two settings of one variable the last holds.
 	Env []string
 	// Dir is the child's working directory; "" means the parent's.
 	Dir string

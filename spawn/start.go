@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
@@ -45,6 +46,9 @@ func (s *segmentSet) add(v any) {
 func start(ctx context.Context, target string, arg []byte, segs []*shm.Segment, o *Options) (*Process, error) {
 	if !initialized.Load() || os.Getenv(envMark) != "" {
 		return nil, ErrNotInitialized
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	if sys.SelfExe == "" {
 		return nil, fmt.Errorf("spawn: %w", sys.Unsupported("starting a process with shared memory"))
@@ -95,7 +99,7 @@ func start(ctx context.Context, target string, arg []byte, segs []*shm.Segment, 
 	pidfd := -1
 	attr := &os.ProcAttr{
 		Dir:   o.Dir,
-		Env:   append(append(os.Environ(), o.Env...), envMark+"="+envValue),
+		Env:   environment(o),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{},
 	}
@@ -118,6 +122,12 @@ func start(ctx context.Context, target string, arg []byte, segs []*shm.Segment, 
 		}
 	})
 	return p, nil
+}
+
+// environment returns the child's: of two settings of one variable the last holds.
+func environment(o *Options) []string {
+	cmd := exec.Cmd{Dir: o.Dir, Env: append(append(os.Environ(), o.Env...), envMark+"="+envValue)}
+	return cmd.Environ()
 }
 
 func or(f, def *os.File) *os.File {

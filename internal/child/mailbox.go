@@ -31,7 +31,7 @@ type Report struct {
 // The mailbox is an anonymous file that the parent makes and the child inherits, so it needs no reader while the child
 // runs and keeps what was said however the child ends:
 //
-//	0            length of the orders: 8 bytes
+//	0            length of the orders: 8 bytes; 0 once the child has taken them
 //	8            the orders
 //	reportOff    a Report, in the same form
 //	crashOff     what the Go runtime prints when it dies of a panic or a fatal error
@@ -53,7 +53,7 @@ func write[T any](f *os.File, off int64, v *T) error {
 	return err
 }
 
-func read(f *os.File, off int64) ([]byte, error) {
+func read(f *os.File, off, limit int64) ([]byte, error) {
 	var n [8]byte
 	if _, err := f.ReadAt(n[:], off); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func read(f *os.File, off int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size <= 0 || size > fi.Size()-off-8 {
+	if size <= 0 || size > min(fi.Size()-off-8, limit) {
 		return nil, fmt.Errorf("mailbox: %d bytes announced, %d there", size, fi.Size()-off-8)
 	}
 	b := make([]byte, size)
@@ -76,14 +76,24 @@ func WriteOrders(f *os.File, o *Orders) error {
 	return write(f, 0, o)
 }
 
-// ReadOrders reads them.
-func ReadOrders(f *os.File) (*Orders, error) {
-	b, err := read(f, 0)
+// TakeOrders reads them and leaves the mark that they were taken.
+func TakeOrders(f *os.File) (*Orders, error) {
+	b, err := read(f, 0, reportOff)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := f.WriteAt(make([]byte, 8), 0); err != nil {
 		return nil, err
 	}
 	var o Orders
 	return &o, codec.Decode(b, &o)
+}
+
+// OrdersTaken reports whether a child has taken the orders: a program that does not know of them leaves them there.
+func OrdersTaken(f *os.File) bool {
+	var n [8]byte
+	_, err := f.ReadAt(n[:], 0)
+	return err == nil && n == [8]byte{}
 }
 
 // WriteReport leaves the child's report in the mailbox.
@@ -94,7 +104,7 @@ func WriteReport(f *os.File, r *Report) error {
 
 // ReadReport returns the child's report, or what the runtime printed when it crashed, or nil.
 func ReadReport(f *os.File) *Report {
-	if b, err := read(f, reportOff); err == nil {
+	if b, err := read(f, reportOff, maxReport); err == nil {
 		var r Report
 		if codec.Decode(b, &r) == nil {
 			return &r
@@ -104,7 +114,12 @@ func ReadReport(f *os.File) *Report {
 	if len(b) == 0 || (err != nil && !errors.Is(err, io.EOF)) {
 		return nil
 	}
-	text, stack, _ := strings.Cut(string(b), "\n\n")
+	out := strings.TrimSpace(string(b))
+	if strings.HasPrefix(out, "goroutine ") {
+		// Of a fatal error the runtime sends everything here but the line that says what it is.
+		return &Report{Panic: true, Text: "fatal error of the Go runtime; what it is stands on the process's standard error", Stack: out}
+	}
+	text, stack, _ := strings.Cut(out, "\n\n")
 	return &Report{Panic: true, Text: strings.TrimSpace(text), Stack: stack}
 }
 

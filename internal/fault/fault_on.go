@@ -73,7 +73,7 @@ func Point(name string) {
 	if o == nil || o.point != name || passes.Add(1) != o.nth {
 		return
 	}
-	_ = syscall.Kill(os.Getpid(), o.signal) // a SIGKILL to oneself does not return; a SIGSTOP returns after SIGCONT
+	raise(o.signal) // a SIGKILL to oneself does not return; a SIGSTOP returns after SIGCONT
 }
 
 // Seen lists the points passed so far.

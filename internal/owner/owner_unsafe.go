@@ -62,7 +62,7 @@ type cursor struct {
 
 const (
 	_ = -(unsafe.Sizeof(record{}) ^ RecordSize)
-	_ = -(unsafe.Offsetof(record{}.epoch) ^ 0)
+	_ = -unsafe.Offsetof(record{}.epoch)
 	_ = -(unsafe.Offsetof(record{}.name) ^ 24)
 	_ = -(unsafe.Sizeof(cursor{}) ^ RecordSize)
 )

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package proctest
+
+func look() scene { return scene{goroutines: goroutines()} }

@@ -1,0 +1,586 @@
+//go:build fault && linux
+
+package ringbuf_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	"github.com/fb2d3dbd/multiproc/ringbuf"
+	"github.com/fb2d3dbd/multiproc/shm"
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+// Crash tests kill or stop a process at each crash point of this package, at the first and at later passes, and let others
+// go on. A ledger in a segment of its own keeps what the dead have done: it survives them.
+
+// passes are the passes of a point at which a process is killed.
+var passes = []int{1, 2, 5, 19}
+
+// declaredPoints are the crash points in the sources of this package whose names begin with the prefix.
+func declaredPoints(t *testing.T, prefix string) (names []string) {
+	t.Helper()
+	files, err := os.ReadDir(".")
+	ok(t, err)
+	call := regexp.MustCompile(`fault\.Point\("([^"]+)"\)`)
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(f.Name())
+		ok(t, err)
+		for _, m := range call.FindAllSubmatch(src, -1) {
+			if strings.HasPrefix(string(m[1]), prefix) {
+				names = append(names, string(m[1]))
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// hits are the points at which a process was killed or stopped.
+type hits map[string]bool
+
+func (h hits) wantAll(t *testing.T, points []string) {
+	t.Helper()
+	for _, p := range points {
+		if !h[p] {
+			t.Errorf("no process passed the crash point %s", p)
+		}
+	}
+}
+
+// A ledger is a row of counters in a segment of its own.
+type ledger = *shm.Array[uint64]
+
+func newLedger(t *testing.T, n int) ledger {
+	t.Helper()
+	seg, err := shm.New(&shm.Options{Arena: 16*n + 4096, Participants: 16})
+	ok(t, err)
+	t.Cleanup(func() { seg.Close() })
+	l, err := shm.NewArray[uint64](seg, n)
+	ok(t, err)
+	return l
+}
+
+func note(l ledger, i int, v uint64) {
+	if err := l.Set(i, v); err != nil {
+		panic(err)
+	}
+}
+
+func read(t testing.TB, l ledger, i int) uint64 {
+	t.Helper()
+	v, err := l.At(i)
+	ok(t, err)
+	return v
+}
+
+// startSeeing starts a process that prints the crash points that it has passed when it ends.
+func startSeeing[A any](t *testing.T, target *spawn.Target[A], arg A) (p *spawn.Process, seen func() []string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	ok(t, err)
+	p, err = target.Start(proctest.Context(t), arg, &spawn.Options{Stdout: w})
+	w.Close()
+	ok(t, err)
+	return p, func() []string {
+		out, err := io.ReadAll(r)
+		r.Close()
+		ok(t, err)
+		return strings.Fields(string(out))
+	}
+}
+
+func tellSeen(order string) {
+	if order != "" {
+		return
+	}
+	for _, name := range fault.Seen() {
+		fmt.Println(name)
+	}
+}
+
+// wasKilled waits for the end of a process and reports whether it was killed; other ends than that and a good one fail the
+// test.
+func wasKilled(t *testing.T, p *spawn.Process) bool {
+	t.Helper()
+	err := p.Wait(proctest.Context(t))
+	var exit *spawn.ExitError
+	if errors.As(err, &exit) && exit.Code == -int(syscall.SIGKILL) {
+		return true
+	}
+	ok(t, err)
+	return false
+}
+
+// awaitStop returns true when the process has stopped, and false when it has ended.
+func awaitStop(t *testing.T, p *spawn.Process) (stopped bool) {
+	t.Helper()
+	proctest.Eventually(t, func() bool {
+		stopped = proctest.Stopped(t, p.PID())
+		return stopped || !p.Alive()
+	}, "a process stops at a crash point, or ends")
+	return stopped
+}
+
+// What stands in the ledger of a producer or a consumer of an SPSC ring.
+const (
+	began    = iota // id of the last message that a put was called for
+	returned        // id of the last message whose put, get or release has returned
+	seen            // id of the last message that Peek or GetBatch has shown
+	call            // which call is under way
+	ledgerSize
+)
+
+const (
+	callGet = iota
+	callPeek
+	callBatch
+)
+
+type sideArg struct {
+	Seg    *shm.Segment
+	Ledger ledger
+	Fault  string
+	N      uint64 // ids are 1 to N
+}
+
+var crashProduce = spawn.NewTarget("ringbuf-crash-produce", func(_ context.Context, a sideArg) error {
+	defer tellSeen(a.Fault)
+	if err := fault.Arm(a.Fault); err != nil {
+		return err
+	}
+	r, err := ringbuf.OpenSPSC(a.Seg.Bytes(), in(a.Seg))
+	if err != nil {
+		return err
+	}
+	p, err := r.Producer()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	for id := uint64(1); id <= a.N; id++ {
+		switch {
+		case id%7 == 0:
+			note(a.Ledger, began, id)
+			buf, err := p.Reserve(ctx, len(stamped(nil, 0, id)))
+			if err != nil {
+				return err
+			}
+			stamped(buf, 0, id)
+			err = p.Commit(len(buf))
+			if err != nil {
+				return err
+			}
+		case id%7 == 3 && id+2 <= a.N:
+			note(a.Ledger, began, id+2)
+			if _, err := p.PutBatch(ctx, [][]byte{stamped(nil, 0, id), stamped(nil, 0, id+1), stamped(nil, 0, id+2)}); err != nil {
+				return err
+			}
+			id += 2
+		default:
+			note(a.Ledger, began, id)
+			if err := p.Put(ctx, stamped(nil, 0, id)); err != nil {
+				return err
+			}
+		}
+		note(a.Ledger, returned, id)
+	}
+	return p.Close()
+})
+
+var crashConsume = spawn.NewTarget("ringbuf-crash-consume", func(_ context.Context, a sideArg) error {
+	defer tellSeen(a.Fault)
+	if err := fault.Arm(a.Fault); err != nil {
+		return err
+	}
+	r, err := ringbuf.OpenSPSC(a.Seg.Bytes(), in(a.Seg))
+	if err != nil {
+		return err
+	}
+	c, err := r.Consumer()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	id := uint64(0)
+	check := func(msg []byte) error {
+		_, seq, err := readStamp(msg)
+		if err == nil && seq != id+1 {
+			err = fmt.Errorf("message %d came after %d", seq, id)
+		}
+		id = seq
+		return err
+	}
+	for i := 0; ; i++ {
+		var err error
+		switch i % 5 {
+		case 0:
+			note(a.Ledger, call, callPeek)
+			var msg []byte
+			if msg, err = c.Peek(ctx); err == nil {
+				if err = check(msg); err == nil {
+					note(a.Ledger, seen, id)
+					err = c.Release()
+				}
+			}
+		case 1:
+			note(a.Ledger, call, callBatch)
+			_, err = c.GetBatch(ctx, 3, func(msg []byte) error {
+				err := check(msg)
+				note(a.Ledger, seen, id)
+				return err
+			})
+		default:
+			note(a.Ledger, call, callGet)
+			var msg []byte
+			if msg, err = c.Get(ctx, nil); err == nil {
+				err = check(msg)
+				note(a.Ledger, seen, id)
+			}
+		}
+		if errors.Is(err, ringbuf.ErrClosed) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		note(a.Ledger, returned, id)
+	}
+	if id != a.N {
+		return fmt.Errorf("the stream ended after message %d of %d", id, a.N)
+	}
+	return c.Close()
+})
+
+const (
+	crashMessages = 120
+	smallRing     = 512 // much less than the messages take
+)
+
+func crashRing(t *testing.T, capacity int) (*ringbuf.SPSC, sideArg) {
+	t.Helper()
+	seg := newSegment(t, ringbuf.SPSCSize(capacity))
+	r, err := ringbuf.CreateSPSC(seg.Bytes(), in(seg))
+	ok(t, err)
+	return r, sideArg{Seg: seg, Ledger: newLedger(t, ledgerSize), N: crashMessages}
+}
+
+// drain takes messages, which must be first, first+1, ..., until there are no more, and returns the last and why.
+func drain(ctx context.Context, c *ringbuf.Consumer, first uint64) (last uint64, err error) {
+	last = first - 1
+	for {
+		msg, err := c.Get(ctx, nil)
+		if err != nil {
+			return last, err
+		}
+		_, seq, err := readStamp(msg)
+		if err != nil {
+			return last, err
+		}
+		if seq != last+1 {
+			return last, fmt.Errorf("message %d came after %d", seq, last)
+		}
+		last = seq
+	}
+}
+
+// fill puts messages first to last. The death of the consumer is waited out: somebody will take its role.
+func fill(ctx context.Context, p *ringbuf.Producer, first, last uint64) error {
+	for id := first; id <= last; {
+		err := p.Put(ctx, stamped(nil, 0, id))
+		if err == nil {
+			id++
+		} else if !errors.Is(err, ringbuf.ErrPeerDied) {
+			return fmt.Errorf("put message %d: %w", id, err)
+		}
+	}
+	return p.Close()
+}
+
+// TestCrashSPSC kills and stops the producer and the consumer at each point.
+func TestCrashSPSC(t *testing.T) {
+	h := hits{}
+	for _, side := range []struct {
+		name       string
+		target     *spawn.Target[sideArg]
+		kill, stop func(t *testing.T, point string, pass int) bool
+	}{
+		{"producer", crashProduce, killProducer, stopProducer},
+		{"consumer", crashConsume, killConsumer, stopConsumer},
+	} {
+		for _, point := range sidePoints(t, side.target) {
+			for _, pass := range passes {
+				t.Run(fmt.Sprintf("%s/kill/%s/%d", side.name, point, pass), func(t *testing.T) {
+					if side.kill(t, point, pass) {
+						h[point] = true
+					} else if pass == 1 {
+						t.Error("the process was not killed")
+					}
+				})
+				t.Run(fmt.Sprintf("%s/stop/%s/%d", side.name, point, pass), func(t *testing.T) {
+					if !side.stop(t, point, pass) && pass == 1 {
+						t.Error("the process did not stop")
+					}
+				})
+			}
+		}
+	}
+	h.wantAll(t, declaredPoints(t, "spsc."))
+}
+
+// sidePoints runs a side undisturbed and returns the points that it passes.
+func sidePoints(t *testing.T, target *spawn.Target[sideArg]) []string {
+	t.Helper()
+	ctx := proctest.Context(t)
+	r, arg := crashRing(t, smallRing)
+	child, seen := startSeeing(t, target, arg)
+	if target == crashProduce {
+		c, err := r.Consumer()
+		ok(t, err)
+		last, err := drain(ctx, c, 1)
+		wantErr(t, err, ringbuf.ErrClosed)
+		if last != arg.N {
+			t.Fatalf("got %d of %d", last, arg.N)
+		}
+	} else {
+		p, err := r.Producer()
+		ok(t, err)
+		ok(t, fill(ctx, p, 1, arg.N))
+	}
+	names := seen()
+	ok(t, child.Wait(ctx))
+	return slices.DeleteFunc(names, func(s string) bool { return !strings.HasPrefix(s, "spsc.") })
+}
+
+// killProducer: all messages whose put had returned arrive, once and in order; of the put under way, none, or some of a batch's first.
+// A successor goes on.
+func killProducer(t *testing.T, point string, pass int) bool {
+	ctx := proctest.Context(t)
+	r, arg := crashRing(t, smallRing)
+	c, err := r.Consumer()
+	ok(t, err)
+	arg.Fault = fmt.Sprintf("kill:%s:%d", point, pass)
+	child, err := crashProduce.Start(ctx, arg, nil)
+	ok(t, err)
+	last, err := drain(ctx, c, 1)
+	killed := wasKilled(t, child)
+	if killed && point == "spsc.role.claimed" && last == 0 && errors.Is(err, ringbuf.ErrPeerDied) {
+		// as below
+	} else if !killed || point == "spsc.put.closed" {
+		wantErr(t, err, ringbuf.ErrClosed)
+		if last != arg.N {
+			t.Fatalf("got %d of %d", last, arg.N)
+		}
+		_, err = r.Producer()
+		wantErr(t, err, ringbuf.ErrClosed)
+		return killed
+	}
+	wantErr(t, err, ringbuf.ErrPeerDied)
+	low, high := read(t, arg.Ledger, returned), read(t, arg.Ledger, began)
+	switch point {
+	case "spsc.put.fast.written", "spsc.role.claimed":
+		high = low // nothing was committed
+	case "spsc.put.fast.published":
+		low = high // it was
+	case "spsc.put.written", "spsc.put.copied", "spsc.put.skipped":
+		if high == low+1 { // no batch, part of which may have been committed when it met the end of the room
+			high = low
+		}
+	}
+	if last < low || last > high {
+		t.Fatalf("killed at %s: %d puts had returned, %d had begun, the last message is %d; want %d to %d",
+			point, read(t, arg.Ledger, returned), read(t, arg.Ledger, began), last, low, high)
+	}
+	p, err := r.Producer()
+	ok(t, err)
+	done := make(chan error, 1)
+	go func() { done <- fill(ctx, p, last+1, last+50) }()
+	end, err := drain(ctx, c, last+1)
+	wantErr(t, err, ringbuf.ErrClosed)
+	ok(t, <-done)
+	if end != last+50 {
+		t.Fatalf("the successor put 50 messages after %d; the last is %d", last, end)
+	}
+	return true
+}
+
+// killConsumer: the successor gets the message after the last that was released. A message whose Release, or Get, had not
+// been stored comes again; one whose had been does not, although the call had not returned.
+func killConsumer(t *testing.T, point string, pass int) bool {
+	ctx := proctest.Context(t)
+	r, arg := crashRing(t, smallRing)
+	p, err := r.Producer()
+	ok(t, err)
+	done := make(chan error, 1)
+	go func() { done <- fill(ctx, p, 1, arg.N) }()
+	arg.Fault = fmt.Sprintf("kill:%s:%d", point, pass)
+	child, err := crashConsume.Start(ctx, arg, nil)
+	ok(t, err)
+	if !wasKilled(t, child) {
+		ok(t, <-done)
+		return false
+	}
+	if point == "spsc.get.closed" {
+		ok(t, <-done) // the child closes after the end of the stream
+		_, err = r.Consumer()
+		wantErr(t, err, ringbuf.ErrClosed)
+		return true
+	}
+	ret, shown, kind := read(t, arg.Ledger, returned), read(t, arg.Ledger, seen), read(t, arg.Ledger, call)
+	low, high := ret+1, ret+1
+	switch point {
+	case "spsc.get.fast.released":
+		low, high = ret+2, ret+2
+	case "spsc.get.released":
+		if kind == callGet { // or it gave back no more than a skipped rest of a lap
+			high = ret + 2
+		} else {
+			low, high = shown+1, shown+1
+		}
+	}
+	c, err := r.Consumer()
+	ok(t, err)
+	first := low
+	if msg, err := c.Peek(ctx); err == nil {
+		_, first, err = readStamp(msg)
+		ok(t, err)
+	} else {
+		wantErr(t, err, ringbuf.ErrClosed)
+		first = arg.N + 1
+	}
+	if first < low || first > high {
+		t.Fatalf("killed at %s in call %d: message %d had been shown and %d returned; the successor got %d, want %d to %d",
+			point, kind, shown, ret, first, low, high)
+	}
+	last, err := drain(ctx, c, first)
+	wantErr(t, err, ringbuf.ErrClosed)
+	ok(t, <-done)
+	if last != arg.N {
+		t.Fatalf("got up to %d of %d", last, arg.N)
+	}
+	return true
+}
+
+// stopProducer: everything whose put had returned is there to be taken while the producer stands still, the consumer then
+// waits and is told of no death, and when the producer goes on nothing is missing.
+func stopProducer(t *testing.T, point string, pass int) bool {
+	ctx := proctest.Context(t)
+	r, arg := crashRing(t, smallRing)
+	c, err := r.Consumer()
+	ok(t, err)
+	arg.Fault = fmt.Sprintf("stop:%s:%d", point, pass)
+	child, err := crashProduce.Start(ctx, arg, nil)
+	ok(t, err)
+	short, cancel := context.WithCancel(ctx)
+	var last uint64
+	done := make(chan error, 1)
+	go func() {
+		n, err := drain(short, c, 1)
+		last = n
+		done <- err
+	}()
+	stopped := awaitStop(t, child)
+	if stopped {
+		idle(t, ringbuf.DataWord(r), done)
+	}
+	cancel()
+	drained := <-done
+	if stopped && point != "spsc.put.closed" {
+		wantErr(t, drained, context.Canceled)
+		if ret := read(t, arg.Ledger, returned); last < ret {
+			t.Fatalf("%d puts have returned, the last message is %d", ret, last)
+		}
+		_, err = r.Producer()
+		wantErr(t, err, ringbuf.ErrRoleTaken)
+	}
+	if stopped {
+		proctest.Continue(t, child.PID())
+	}
+	last, err = drain(ctx, c, last+1)
+	wantErr(t, err, ringbuf.ErrClosed)
+	if last != arg.N {
+		t.Fatalf("got %d of %d", last, arg.N)
+	}
+	if wasKilled(t, child) {
+		t.Fatal("the producer was killed")
+	}
+	return stopped
+}
+
+// stopConsumer: the producer fills the ring and then waits, is told of no death, and when the consumer goes on it misses
+// nothing.
+func stopConsumer(t *testing.T, point string, pass int) bool {
+	ctx := proctest.Context(t)
+	capacity := smallRing
+	if point == "spsc.get.looked" && pass == 1 {
+		// Everything is put and the ring closed while the consumer stands between its look at the producer's state and its
+		// look at the tail. Red when it looks in the other order.
+		capacity = 1 << 14
+	}
+	r, arg := crashRing(t, capacity)
+	p, err := r.Producer()
+	ok(t, err)
+	arg.Fault = fmt.Sprintf("stop:%s:%d", point, pass)
+	child, err := crashConsume.Start(ctx, arg, nil)
+	ok(t, err)
+	done := make(chan error, 1)
+	go func() {
+		for id := uint64(1); id <= arg.N; id++ {
+			if err := p.Put(ctx, stamped(nil, 0, id)); err != nil {
+				done <- fmt.Errorf("put message %d: %w", id, err)
+				return
+			}
+		}
+		done <- p.Close()
+	}()
+	stopped := awaitStop(t, child)
+	if stopped {
+		idle(t, ringbuf.RoomWord(r), done)
+		_, err = r.Consumer()
+		wantErr(t, err, ringbuf.ErrRoleTaken)
+		proctest.Continue(t, child.PID())
+	}
+	ok(t, <-done)
+	if wasKilled(t, child) {
+		t.Fatal("the consumer was killed")
+	}
+	return stopped
+}
+
+// idle returns when whoever sleeps on word has looked again for some time, or has ended, so that it would have noticed a
+// death.
+func idle(t *testing.T, word *uint32, done chan error) {
+	t.Helper()
+	for range 3 {
+		before := atomic.LoadUint32(word)
+		proctest.Eventually(t, func() bool { return atomic.LoadUint32(word) != before || len(done) > 0 }, "the other side looks again")
+	}
+}
+
+// TestCrashEveryPointDeclared fails when a crash point has a name that no crash test runs.
+func TestCrashEveryPointDeclared(t *testing.T) {
+	all := declaredPoints(t, "")
+	covered := append(declaredPoints(t, "spsc."), declaredPoints(t, "mpmc.")...)
+	slices.Sort(covered)
+	if !slices.Equal(all, covered) {
+		t.Fatalf("the package has the crash points %q; the crash tests run %q", all, covered)
+	}
+	if len(all) < 10 || bytes.Contains([]byte(all[0]), []byte(" ")) {
+		t.Fatalf("crash points: %q", all)
+	}
+}

@@ -1,0 +1,46 @@
+package ringbuf
+
+import "sync/atomic"
+
+// What the tests of this package's users cannot have: the words of the header, to start a ring where no test would get by
+// putting, and to damage it.
+
+// SetIndices moves an unused ring to a place in the life of a long one. It must have no producer and no consumer yet.
+func SetIndices(s *SPSC, head, tail uint64) {
+	atomic.StoreUint64(&s.hdr.headIdx, head)
+	atomic.StoreUint64(&s.hdr.tail, tail)
+}
+
+// Indices returns what the consumer and the producer have published.
+func Indices(s *SPSC) (head, tail uint64) {
+	return atomic.LoadUint64(&s.hdr.headIdx), atomic.LoadUint64(&s.hdr.tail)
+}
+
+// SetLength overwrites the length word of the record at index i.
+func SetLength(s *SPSC, i, v uint64) {
+	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
+	if err != nil {
+		panic(err)
+	}
+	atomic.StoreUint64(r.length(i), v)
+}
+
+// DataWord and RoomWord are the event counts that the consumer and the producer sleep on.
+func DataWord(s *SPSC) *uint32 { return &s.hdr.data }
+
+// RoomWord is the event count that the producer sleeps on.
+func RoomWord(s *SPSC) *uint32 { return &s.hdr.room }
+
+// Offsets of the header's words in the memory of a ring, for tests that scribble.
+const (
+	OffCapacity  = 32
+	OffTail      = 128
+	OffHead      = 256
+	OffData      = 384
+	OffRoom      = 512
+	SPSCHeader   = spscHeaderSize
+	SkipMark     = skipMark
+	RecordHead   = recordHead
+	OffConsState = OffData + 4
+	OffProdState = OffRoom + 4
+)

@@ -1,0 +1,527 @@
+package ringbuf_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	"github.com/fb2d3dbd/multiproc/ringbuf"
+	"github.com/fb2d3dbd/multiproc/shm"
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+// The tests of MPMC know only what its documentation says, not how it is made.
+
+func newQueue(t testing.TB, capacity, limit int) *ringbuf.MPMC {
+	t.Helper()
+	q, err := ringbuf.CreateMPMC(make([]byte, ringbuf.MPMCSize(capacity)), &ringbuf.MPMCOptions{Limit: limit})
+	ok(t, err)
+	return q
+}
+
+// A stamped message says who sent it and as which of its messages; the rest follows from that.
+const stampSize = 16
+
+func stamped(buf []byte, sender, seq uint64) []byte {
+	buf = binary.LittleEndian.AppendUint64(buf[:0], sender)
+	buf = binary.LittleEndian.AppendUint64(buf, seq)
+	return append(buf, content(sender*1000003+seq, int((sender+seq)*31%90))...)
+}
+
+func readStamp(msg []byte) (sender, seq uint64, err error) {
+	if len(msg) < stampSize {
+		return 0, 0, fmt.Errorf("a message of %d bytes", len(msg))
+	}
+	sender, seq = binary.LittleEndian.Uint64(msg), binary.LittleEndian.Uint64(msg[8:])
+	if !bytes.Equal(msg, stamped(nil, sender, seq)) {
+		return 0, 0, fmt.Errorf("message %d of sender %d has other bytes than were put", seq, sender)
+	}
+	return sender, seq, nil
+}
+
+// A tally is what one consumer got: of each sender, the numbers, which must rise.
+type tally map[uint64][]uint64
+
+func (c tally) add(msg []byte) error {
+	sender, seq, err := readStamp(msg)
+	if err != nil {
+		return err
+	}
+	if got := c[sender]; len(got) > 0 && got[len(got)-1] >= seq {
+		return fmt.Errorf("message %d of sender %d came after %d", seq, sender, got[len(got)-1])
+	}
+	c[sender] = append(c[sender], seq)
+	return nil
+}
+
+// wantAll checks that the tallies together have messages 1 to n of each sender, once.
+func wantAll(t testing.TB, all []tally, senders, n int) {
+	t.Helper()
+	for s := range senders {
+		times := make([]int, n+1)
+		for _, c := range all {
+			for _, seq := range c[uint64(s)] {
+				if seq < 1 || seq > uint64(n) {
+					t.Fatalf("message %d of sender %d was never put", seq, s)
+				}
+				times[seq]++
+			}
+		}
+		for seq := 1; seq <= n; seq++ {
+			if times[seq] != 1 {
+				t.Fatalf("message %d of sender %d was delivered %d times", seq, s, times[seq])
+			}
+		}
+	}
+}
+
+// putMany puts messages 1 to n of a sender, singly, by tries and in batches.
+func putMany(ctx context.Context, q *ringbuf.MPMC, sender uint64, n int) error {
+	var buf []byte
+	for seq := 1; seq <= n; {
+		switch {
+		case seq%7 == 0:
+			var batch [][]byte
+			for ; len(batch) < 4 && seq <= n; seq++ {
+				batch = append(batch, stamped(nil, sender, uint64(seq)))
+			}
+			if k, err := q.PutBatch(ctx, batch); err != nil || k != len(batch) {
+				return fmt.Errorf("put a batch of %d: %d, %w", len(batch), k, err)
+			}
+			continue
+		case seq%5 == 0:
+			buf = stamped(buf, sender, uint64(seq))
+			err := q.TryPut(buf)
+			for ; errors.Is(err, ringbuf.ErrFull); err = q.TryPut(buf) {
+				runtime.Gosched()
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("try to put message %d: %w", seq, err)
+			}
+		default:
+			buf = stamped(buf, sender, uint64(seq))
+			if err := q.Put(ctx, buf); err != nil {
+				return fmt.Errorf("put message %d: %w", seq, err)
+			}
+		}
+		seq++
+	}
+	return nil
+}
+
+// getAll takes messages until the queue is closed and empty.
+func getAll(ctx context.Context, q *ringbuf.MPMC) (tally, error) {
+	got := tally{}
+	var buf []byte
+	for i := 0; ; i++ {
+		var msgs [][]byte
+		var err error
+		switch i % 5 {
+		case 0:
+			msgs, err = q.GetBatch(ctx, 3)
+			if err == nil && (len(msgs) == 0 || len(msgs) > 3) {
+				err = fmt.Errorf("a batch of 3 has %d messages", len(msgs))
+			}
+		case 1:
+			buf, err = q.TryGet(buf[:0])
+			if errors.Is(err, ringbuf.ErrEmpty) {
+				continue
+			}
+			msgs = [][]byte{buf}
+		default:
+			buf, err = q.Get(ctx, buf[:0])
+			msgs = [][]byte{buf}
+		}
+		if errors.Is(err, ringbuf.ErrClosed) {
+			return got, nil
+		}
+		if err != nil {
+			return got, err
+		}
+		for _, msg := range msgs {
+			if err := got.add(msg); err != nil {
+				return got, err
+			}
+		}
+	}
+}
+
+// crowded runs so many producers and consumers, each on the handle it is given, and checks that every message arrives once.
+func crowded(t *testing.T, producers, consumers, n int, handle func() *ringbuf.MPMC) {
+	t.Helper()
+	ctx := proctest.Context(t)
+	errs := make(chan error, producers+consumers)
+	all := make([]tally, consumers)
+	var putting, getting sync.WaitGroup
+	for s := range producers {
+		q := handle()
+		putting.Go(func() { errs <- putMany(ctx, q, uint64(s), n) })
+	}
+	for i := range consumers {
+		q := handle()
+		getting.Go(func() {
+			var err error
+			all[i], err = getAll(ctx, q)
+			errs <- err
+		})
+	}
+	putting.Wait()
+	q := handle()
+	ok(t, q.Close())
+	getting.Wait()
+	for range producers + consumers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if t.Failed() {
+		return
+	}
+	wantAll(t, all, producers, n)
+	if n, err := q.Len(); n != 0 || err != nil {
+		t.Fatalf("Len of a drained queue is %d, %v", n, err)
+	}
+	wantErr(t, q.Put(ctx, nil), ringbuf.ErrClosed)
+	_, err := q.Get(ctx, nil)
+	wantErr(t, err, ringbuf.ErrClosed)
+}
+
+// TestQueueGoroutines has goroutines share one handle, on the heap, where the race detector sees all; and on handles, mappings
+// and processors of their own.
+func TestQueueGoroutines(t *testing.T) {
+	for _, tc := range []struct{ producers, consumers, capacity, limit int }{
+		{1, 1, 512, 0}, {4, 4, 512, 0}, {4, 4, 4096, 3}, {1, 4, 4096, 1}, {4, 1, 1 << 16, 1}, {8, 8, 1 << 16, 0},
+	} {
+		t.Run(fmt.Sprintf("%dx%d/%d/%d", tc.producers, tc.consumers, tc.capacity, tc.limit), func(t *testing.T) {
+			q := newQueue(t, tc.capacity, tc.limit)
+			crowded(t, tc.producers, tc.consumers, scale(2000), func() *ringbuf.MPMC { return q })
+		})
+	}
+	t.Run("one processor", func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		q := newQueue(t, 1024, 5)
+		crowded(t, 3, 3, scale(1000), func() *ringbuf.MPMC { return q })
+	})
+	t.Run("mappings", func(t *testing.T) {
+		seg := newSegment(t, ringbuf.MPMCSize(1024))
+		_, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
+		ok(t, err)
+		crowded(t, 3, 3, scale(2000), func() *ringbuf.MPMC {
+			s := again(t, seg)
+			q, err := ringbuf.OpenMPMC(s.Bytes(), in(s))
+			ok(t, err)
+			return q
+		})
+	})
+}
+
+type queueArg struct {
+	Seg    *shm.Segment
+	Sender uint64
+	N      int
+	Out    *shm.Array[uint64] // of a consumer: how many messages of each sender, and the sum of their numbers
+	At     int
+}
+
+func (a queueArg) open() (*ringbuf.MPMC, error) { return ringbuf.OpenMPMC(a.Seg.Bytes(), in(a.Seg)) }
+
+var queuePut = spawn.NewTarget("ringbuf-queue-put", func(_ context.Context, a queueArg) error {
+	q, err := a.open()
+	if err != nil {
+		return err
+	}
+	return putMany(context.Background(), q, a.Sender, a.N)
+})
+
+var queueGet = spawn.NewTarget("ringbuf-queue-get", func(_ context.Context, a queueArg) error {
+	q, err := a.open()
+	if err != nil {
+		return err
+	}
+	got, err := getAll(context.Background(), q)
+	if err != nil {
+		return err
+	}
+	for sender, seqs := range got {
+		sum := uint64(0)
+		for _, seq := range seqs {
+			sum += seq * seq
+		}
+		at := a.At + 2*int(sender)
+		if err := errors.Join(a.Out.Set(at, uint64(len(seqs))), a.Out.Set(at+1, sum)); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+// TestQueueProcesses has three processes put and three take, and checks the counts and the sums of squares of what arrived.
+func TestQueueProcesses(t *testing.T) {
+	ctx := proctest.Context(t)
+	const sides = 3
+	n := scale(20000)
+	seg := newSegment(t, ringbuf.MPMCSize(1<<13))
+	q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
+	ok(t, err)
+	results, err := shm.New(&shm.Options{Arena: 1 << 14, Participants: 16})
+	ok(t, err)
+	defer results.Close()
+	out, err := shm.NewArray[uint64](results, sides*sides*2)
+	ok(t, err)
+	var putting, getting []*spawn.Process
+	for i := range sides {
+		arg := queueArg{Seg: seg, Sender: uint64(i), N: n, Out: out, At: i * sides * 2}
+		p, err := queuePut.Start(ctx, arg, nil)
+		ok(t, err)
+		c, err := queueGet.Start(ctx, arg, nil)
+		ok(t, err)
+		putting, getting = append(putting, p), append(getting, c)
+	}
+	for _, p := range putting {
+		ok(t, p.Wait(ctx))
+	}
+	ok(t, q.Close())
+	for _, c := range getting {
+		ok(t, c.Wait(ctx))
+	}
+	want := uint64(0)
+	for seq := range uint64(n + 1) {
+		want += seq * seq
+	}
+	for s := range sides {
+		count, sum := uint64(0), uint64(0)
+		for c := range sides {
+			x, err := out.At(c*sides*2 + 2*s)
+			ok(t, err)
+			y, err := out.At(c*sides*2 + 2*s + 1)
+			ok(t, err)
+			count, sum = count+x, sum+y
+		}
+		if count != uint64(n) || sum != want {
+			t.Fatalf("of sender %d, %d messages arrived, want %d; sum %d, want %d", s, count, n, sum, want)
+		}
+	}
+}
+
+// TestQueueBlocks waits for room, by bytes and by the limit, and for messages; ends waits by contexts; wakes them by their
+// reasons and by Close.
+func TestQueueBlocks(t *testing.T) {
+	full := map[string]func(t *testing.T) *ringbuf.MPMC{
+		"bytes": func(t *testing.T) *ringbuf.MPMC {
+			q := newQueue(t, 1024, 0)
+			for i := 0; q.TryPut(content(1, 50)) == nil; i++ {
+			}
+			return q
+		},
+		"limit": func(t *testing.T) *ringbuf.MPMC {
+			q := newQueue(t, 1<<16, 2)
+			ok(t, q.TryPut(content(1, 50)))
+			ok(t, q.TryPut(content(1, 50)))
+			return q
+		},
+	}
+	for name, make := range full {
+		t.Run("full by "+name, func(t *testing.T) {
+			q := make(t)
+			wantErr(t, q.TryPut(content(2, 50)), ringbuf.ErrFull)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+			wantErr(t, q.Put(ctx, content(2, 50)), context.DeadlineExceeded)
+			n, err := q.PutBatch(ctx, [][]byte{content(2, 50)})
+			wantErr(t, err, context.DeadlineExceeded)
+			cancel()
+			if n != 0 {
+				t.Fatalf("put %d into a full queue", n)
+			}
+			before, err := q.Len()
+			ok(t, err)
+			done := startCalls(4, func() error { return q.Put(proctest.Context(t), content(2, 50)) })
+			for range 4 {
+				if _, err := q.Get(proctest.Context(t), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 4 {
+				ok(t, <-done)
+			}
+			after, err := q.Len()
+			ok(t, err)
+			if after != before {
+				t.Fatalf("%d messages after as many puts as gets, %d before", after, before)
+			}
+			cctx, stop := context.WithCancel(context.Background())
+			done = startCalls(3, func() error { return q.Put(cctx, content(2, 50)) })
+			stop()
+			for range 3 {
+				wantErr(t, <-done, context.Canceled)
+			}
+			done = startCalls(3, func() error { return q.Put(proctest.Context(t), content(2, 50)) })
+			ok(t, q.Close())
+			for range 3 {
+				wantErr(t, <-done, ringbuf.ErrClosed)
+			}
+		})
+	}
+	t.Run("empty", func(t *testing.T) {
+		q := newQueue(t, 1024, 0)
+		_, err := q.TryGet(nil)
+		wantErr(t, err, ringbuf.ErrEmpty)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+		_, err = q.Get(ctx, nil)
+		wantErr(t, err, context.DeadlineExceeded)
+		_, err = q.GetBatch(ctx, 3)
+		wantErr(t, err, context.DeadlineExceeded)
+		cancel()
+		for _, n := range []int{0, -1} {
+			if _, err := q.GetBatch(context.Background(), n); err == nil {
+				t.Fatalf("a batch of %d is no error", n)
+			}
+		}
+		done := startCalls(4, func() error { _, err := q.Get(proctest.Context(t), nil); return err })
+		for range 4 {
+			ok(t, q.Put(context.Background(), content(1, 8)))
+		}
+		for range 4 {
+			ok(t, <-done)
+		}
+		cctx, stop := context.WithCancel(context.Background())
+		done = startCalls(3, func() error { _, err := q.GetBatch(cctx, 2); return err })
+		stop()
+		for range 3 {
+			wantErr(t, <-done, context.Canceled)
+		}
+		done = startCalls(3, func() error { _, err := q.Get(proctest.Context(t), nil); return err })
+		ok(t, q.Close())
+		ok(t, q.Close())
+		for range 3 {
+			wantErr(t, <-done, ringbuf.ErrClosed)
+		}
+	})
+}
+
+// startCalls runs n calls in goroutines and gives them a chance to go to sleep.
+func startCalls(n int, call func() error) <-chan error {
+	done := make(chan error, n)
+	for range n {
+		go func() { done <- call() }()
+	}
+	for range 100 {
+		runtime.Gosched()
+	}
+	return done
+}
+
+// TestQueueTooLarge is told at once, also when the queue is full, and leaves what a batch has put before.
+func TestQueueTooLarge(t *testing.T) {
+	q := newQueue(t, 1024, 2)
+	big := make([]byte, q.MaxMessage()+1)
+	wantErr(t, q.TryPut(big), ringbuf.ErrTooLarge)
+	n, err := q.PutBatch(context.Background(), [][]byte{content(1, 8), content(2, 8), big})
+	wantErr(t, err, ringbuf.ErrTooLarge)
+	if n != 2 {
+		t.Fatalf("put %d messages before the one that is too large, want 2", n)
+	}
+	wantErr(t, q.TryPut(big), ringbuf.ErrTooLarge)
+	wantErr(t, q.Put(context.Background(), big), ringbuf.ErrTooLarge)
+	for id := uint64(1); id <= 2; id++ {
+		msg, err := q.TryGet(nil)
+		ok(t, err)
+		wantContent(t, msg, id, 8)
+	}
+	largest := make([]byte, q.MaxMessage())
+	done := startCalls(1, func() error { return q.Put(proctest.Context(t), largest) })
+	msg, err := q.Get(proctest.Context(t), nil)
+	ok(t, err)
+	ok(t, <-done)
+	if len(msg) != len(largest) {
+		t.Fatalf("the largest message came back with %d of %d bytes", len(msg), len(largest))
+	}
+}
+
+// TestQueueCloseRace closes a queue while producers put: what was said to be put arrives, what was refused does not.
+func TestQueueCloseRace(t *testing.T) {
+	ctx := proctest.Context(t)
+	for range scale(100) {
+		q := newQueue(t, 1024, 4)
+		const producers = 3
+		var putting, getting sync.WaitGroup
+		last := make([]uint64, producers)
+		errs := make(chan error, producers+2)
+		for s := range producers {
+			putting.Go(func() {
+				for seq := uint64(1); ; seq++ {
+					err := q.Put(ctx, stamped(nil, uint64(s), seq))
+					if err != nil {
+						if !errors.Is(err, ringbuf.ErrClosed) {
+							errs <- err
+						}
+						return
+					}
+					last[s] = seq
+				}
+			})
+		}
+		all := make([]tally, 2)
+		for i := range all {
+			getting.Go(func() {
+				var err error
+				if all[i], err = getAll(ctx, q); err != nil {
+					errs <- err
+				}
+			})
+		}
+		proctest.Eventually(t, func() bool { n, _ := q.Len(); return n > 0 }, "something is put")
+		ok(t, q.Close())
+		putting.Wait()
+		getting.Wait()
+		select {
+		case err := <-errs:
+			t.Fatal(err)
+		default:
+		}
+		for s, n := range last {
+			got := uint64(0)
+			for _, c := range all {
+				got += uint64(len(c[uint64(s)]))
+			}
+			if got != n {
+				t.Fatalf("of sender %d, %d messages were put and %d arrived", s, n, got)
+			}
+		}
+	}
+}
+
+// TestQueueEmptyMessages carries messages without bytes: they count.
+func TestQueueEmptyMessages(t *testing.T) {
+	q := newQueue(t, 512, 0)
+	n, err := q.PutBatch(context.Background(), [][]byte{nil, {}, []byte("x"), nil})
+	ok(t, err)
+	if l, _ := q.Len(); n != 4 || l != 4 {
+		t.Fatalf("put %d, Len is %d", n, l)
+	}
+	msgs, err := q.GetBatch(context.Background(), 9)
+	ok(t, err)
+	if len(msgs) != 4 || string(msgs[2]) != "x" || len(msgs[0])+len(msgs[1])+len(msgs[3]) != 0 {
+		t.Fatalf("got %q", msgs)
+	}
+	buf, err := q.TryGet([]byte("mine"))
+	wantErr(t, err, ringbuf.ErrEmpty)
+	if string(buf) != "mine" {
+		t.Fatalf("an empty TryGet returned %q", buf)
+	}
+	ok(t, q.TryPut([]byte("!")))
+	buf, err = q.TryGet(buf)
+	ok(t, err)
+	if string(buf) != "mine!" {
+		t.Fatalf("TryGet appended to %q", buf)
+	}
+}

@@ -1,0 +1,4 @@
+// Command empty ends well at once.
+package main
+
+func main() {}
