@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"sync/atomic"
-	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
@@ -69,25 +68,36 @@ func (e *EventCount) notify(n int) {
 }
 
 // Await returns nil as soon as ready reports true, and ready's error as soon as it returns one. It looks, spins for some
-// microseconds, and sleeps until a [EventCount.Notify], looking again after slices of 1 to 50 ms. After each slice it
+// microseconds, and sleeps until a [EventCount.Notify], looking again after slices of up to 50 ms. After each slice it
 // calls idle, if that is not nil, and returns its error: the place to find out that a peer has died.
 func (e *EventCount) Await(ctx context.Context, ready func() (bool, error), idle func() error) error {
+	return e.AwaitPeers(ctx, ready, idle, nil, nil)
+}
+
+// AwaitPeers is Await for what comes from certain processes alone: peers lists their tokens, and idle is called at once when
+// one of them may have died, if who is a [Watcher] (a *shm.Segment is). peers is asked before each sleep that is not
+// short, so the list may change; zeros in it are nobody.
+func (e *EventCount) AwaitPeers(ctx context.Context, ready func() (bool, error), idle func() error, who Participants, peers func() []uint32) error {
 	var spin spinner
 	for {
 		if ok, err := ready(); ok || err != nil {
 			return err
 		}
 		if !spin.again(16) {
-			return e.park(ctx, ready, idle)
+			break
 		}
 	}
+	bed := newSleeper(ctx, e.word, who)
+	if who != nil {
+		bed.peers = peers
+	}
+	defer bed.done()
+	return e.park(bed, ready, idle)
 }
 
-func (e *EventCount) park(ctx context.Context, ready func() (bool, error), idle func() error) error {
-	stop := wakeOnDone(ctx, e.word)
-	defer stop()
-	for nap := time.Millisecond; ; {
-		if err := ctx.Err(); err != nil {
+func (e *EventCount) park(bed *sleeper, ready func() (bool, error), idle func() error) error {
+	for {
+		if err := bed.ctx.Err(); err != nil {
 			e.Notify(1) // a wake-up that was meant for the one who leaves is passed on
 			return err
 		}
@@ -100,18 +110,11 @@ func (e *EventCount) park(ctx context.Context, ready func() (bool, error), idle 
 		if ok, err := ready(); ok || err != nil {
 			return err
 		}
-		if sleep(e.word, next, slice(ctx, nap)) != sys.ETIMEDOUT {
-			nap = time.Millisecond
-			if ok, err := ready(); ok || err != nil {
-				return err
-			}
-			continue
-		}
-		nap = min(2*nap, maxSlice)
+		elapsed := bed.sleep(next)
 		if ok, err := ready(); ok || err != nil {
 			return err
 		}
-		if idle != nil {
+		if elapsed && idle != nil {
 			if err := idle(); err != nil {
 				return err
 			}

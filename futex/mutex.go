@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/race"
@@ -110,17 +109,15 @@ func (m *Mutex) taken(me, word uint32) error {
 	return nil
 }
 
-// lockSlow spins, then sleeps in slices that grow from 1 to 50 ms; after each it asks for proof that the owner is dead.
+// lockSlow spins, then sleeps; when the owner may have died, and after slices that grow to 50 ms, it asks for proof.
 func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 	if me == 0 {
 		return ErrClosed
 	}
 	var spin spinner
 	var asleep uint32 // waiters once this call has slept: others may sleep too, and who unlocks must wake one
-	nap := time.Millisecond
-	stop := func() bool { return true }
-	defer func() { stop() }()
-	for first := true; ; {
+	var bed *sleeper
+	for {
 		w := atomic.LoadUint32(m.word)
 		if w>>ownerShift == 0 {
 			next := me<<ownerShift | w&(damaged|waiters) | asleep
@@ -132,10 +129,6 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 		if asleep == 0 && spin.again(16) {
 			continue
 		}
-		if first {
-			first = false
-			stop = wakeOnDone(ctx, m.word)
-		}
 		if err := m.giveUp(ctx, me); err != nil {
 			return err
 		}
@@ -143,21 +136,33 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 			continue
 		}
 		fault.Point("mutex.waiting")
+		if bed == nil {
+			bed = newSleeper(ctx, m.word, m.who)
+			bed.peers = m.owner
+			defer bed.done()
+		}
 		asleep = waiters
-		if errno := sleep(m.word, w|waiters, slice(ctx, nap)); errno != sys.ETIMEDOUT {
+		if !bed.sleep(w | waiters) {
 			continue
 		}
-		nap = min(2*nap, maxSlice)
-		if owner := w >> ownerShift; owner != me && !m.who.Alive(owner) {
-			// Only a dead process could have changed the word from w with its token in it; so the exchange takes the lock
-			// from the dead, or fails because another survivor was faster.
-			next := me<<ownerShift | damaged | waiters
-			if w = atomic.LoadUint32(m.word); w>>ownerShift == owner && atomic.CompareAndSwapUint32(m.word, w, next) {
-				fault.Point("mutex.robbed")
-				return m.taken(me, next)
-			}
+		if w = atomic.LoadUint32(m.word); w>>ownerShift == 0 || w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
+			continue
+		}
+		// Only a survivor can have changed the word since, by the same exchange; the dead does not come back.
+		next := me<<ownerShift | damaged | waiters
+		if atomic.CompareAndSwapUint32(m.word, w, next) {
+			fault.Point("mutex.robbed")
+			return m.taken(me, next)
 		}
 	}
+}
+
+// owner lists who holds the lock: whose death a waiter has to hear of.
+func (m *Mutex) owner() []uint32 {
+	if owner := atomic.LoadUint32(m.word) >> ownerShift; owner != 0 && owner != m.who.Self() {
+		return []uint32{owner}
+	}
+	return nil
 }
 
 // giveUp returns the error to leave with, if there is one. A wake-up meant for the one who leaves is passed on.
@@ -224,17 +229,4 @@ func (m *Mutex) MarkConsistent() error {
 func (m *Mutex) Locked() (owner uint32, held bool) {
 	owner = atomic.LoadUint32(m.word) >> ownerShift
 	return owner, owner != 0
-}
-
-// sleep waits on word, or, where there are no futexes, lets a little of d pass.
-func sleep(word *uint32, val uint32, d time.Duration) error {
-	errno := sys.FutexWait(word, val, d)
-	if errno == sys.ENOSYS {
-		time.Sleep(min(d, time.Millisecond))
-		return sys.ETIMEDOUT
-	}
-	if errno == 0 {
-		return nil
-	}
-	return errno
 }

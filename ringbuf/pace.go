@@ -58,7 +58,7 @@ func (c *Consumer) peekWait(ctx context.Context) ([]byte, error) {
 	}
 	p.polite, p.streak = false, min(p.streak, 0)
 	var msg []byte
-	err := c.dataEvent.Await(ctx, func() (bool, error) {
+	err := c.dataEvent.AwaitPeers(ctx, func() (bool, error) {
 		var err error
 		if msg, err = c.TryPeek(); err == ErrEmpty {
 			return false, nil
@@ -72,6 +72,6 @@ func (c *Consumer) peekWait(ctx context.Context) ([]byte, error) {
 			return nil
 		}
 		return ErrPeerDied
-	})
+	}, c.who, c.peer(&c.hdr.producer))
 	return msg, err
 }

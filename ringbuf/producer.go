@@ -186,7 +186,7 @@ func (p *Producer) PutBatch(ctx context.Context, msgs [][]byte) (int, error) {
 
 // waitRoom waits until a message of n bytes fits.
 func (p *Producer) waitRoom(ctx context.Context, n int) error {
-	return p.roomEvent.Await(ctx, func() (bool, error) {
+	return p.roomEvent.AwaitPeers(ctx, func() (bool, error) {
 		if err := p.usable(); err != nil {
 			return false, err
 		}
@@ -201,7 +201,7 @@ func (p *Producer) waitRoom(ctx context.Context, n int) error {
 			return ErrPeerDied
 		}
 		return nil
-	})
+	}, p.who, p.peer(&p.hdr.consumer))
 }
 
 // Close ends the stream: the consumer gets what was put, then ErrClosed. The ring takes no other producer.

@@ -145,6 +145,16 @@ func (r *ring) dead(role *uint32) bool {
 	return holder != 0 && holder != r.self && !r.who.Alive(holder)
 }
 
+// peer returns what says whose death the one who waits for a role's holder has to hear of.
+func (r *ring) peer(role *uint32) func() []uint32 {
+	return func() []uint32 {
+		if holder := atomic.LoadUint32(role); holder != 0 && holder != r.self {
+			return []uint32{holder}
+		}
+		return nil
+	}
+}
+
 // checkIndices returns ErrCorrupt for a pair that cannot be.
 func (r *ring) checkIndices(head, tail uint64) error {
 	if tail-head > r.mask+1 || (head|tail)&7 != 0 {

@@ -188,6 +188,7 @@ func (s *Segment) Close() error {
 		return nil
 	}
 	forget(s)
+	s.table.CloseWatches()
 	err := s.table.Leave(tok)
 	// Late readers and writers land in private zero pages, never in a fault; the real pages and the byte's lock are
 	// free at once. The addresses are given back when the garbage collector has proven that nobody has them.
@@ -262,6 +263,13 @@ func (s *Segment) Self() uint32 { return s.token.Load() }
 func (s *Segment) Alive(token uint32) bool {
 	return token != 0 && token == s.token.Load() || s.table.Alive(token)
 }
+
+// Watch arranges that fn is called once, on a goroutine of its own, soon after the process of the participant with this token
+// has ended, and when s is closed. It is a hint to ask Alive now, and may never come; stop undoes it. With Watch a Segment is a
+// futex.Watcher: who waits for a lock of a process that is killed goes on at once.
+//
+// A watched participant costs one descriptor and one goroutine, and no thread, however many watch it.
+func (s *Segment) Watch(token uint32, fn func()) (stop func()) { return s.table.Watch(token, fn) }
 
 // A Participant is a process that has the segment open.
 type Participant = owner.Info

@@ -40,7 +40,8 @@ var ErrTooMany = errors.New("too many participants")
 
 // record is what stands in the table for one participant.
 //
-// epoch, odd while the record has a holder, is the only word that anybody decides by; the others are for people.
+// epoch, odd while the record has a holder, is the only word that anybody decides by; the others are for people, and pid and
+// start for the hint of a death.
 //
 //	even  nobody's: whoever locks the byte may fill the record and store epoch+1
 //	odd   held by a participant; only who holds the byte, the participant or after its death a successor, may store epoch+1
@@ -75,6 +76,20 @@ type Table struct {
 	mem []byte
 	n   int // participants 1..n
 	fd  int // of the description that the segment is mapped by
+
+	watches watches
+}
+
+// holder returns the process that wrote itself into the record of tok; ok is false when the record is another's by now.
+func (t *Table) holder(tok uint32) (pid int, start uint64, ok bool) {
+	i := number(tok)
+	if i < 1 || i > t.n {
+		return 0, 0, false
+	}
+	r := t.at(i)
+	pid, start = int(atomic.LoadUint32(&r.pid)), atomic.LoadUint64(&r.start)
+	e := atomic.LoadUint32(&r.epoch) // who fills the record has made it even before
+	return pid, start, e&1 == 1 && token(i, e) == tok
 }
 
 // NewTable views mem, of TableSize(n) bytes, as a table; fd is the descriptor that the segment was mapped by.
@@ -131,8 +146,9 @@ func (t *Table) take(i int) uint32 {
 		fault.Point("owner.join.buried")
 	}
 	pid := os.Getpid()
-	r.pid = uint32(pid)
-	r.start, _ = sys.StartTime(pid) // 0 where /proc has it not: it is for people
+	start, _ := sys.StartTime(pid)          // 0 where /proc has it not
+	atomic.StoreUint32(&r.pid, uint32(pid)) // pid and start pair with the loads in holder
+	atomic.StoreUint64(&r.start, start)
 	r.joined = time.Now().UnixNano()
 	r.name = [32]byte{}
 	copy(r.name[:], baseName(os.Args))

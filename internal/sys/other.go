@@ -106,3 +106,15 @@ func WaitReadable(fd int) error { return Unsupported("waiting on a descriptor") 
 
 // PidFD does nothing.
 func PidFD(attr *syscall.SysProcAttr, fd *int) { *fd = -1 }
+
+// A ProcessFD is a descriptor of another process.
+type ProcessFD struct{}
+
+// OpenProcess is not available.
+func OpenProcess(pid int) (*ProcessFD, error) { return nil, Unsupported("a descriptor of a process") }
+
+// Wait is not available.
+func (p *ProcessFD) Wait() error { return Unsupported("a descriptor of a process") }
+
+// Close does nothing.
+func (p *ProcessFD) Close() {}

@@ -42,6 +42,10 @@ func WaitReadable(fd int) error {
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	defer f.Close()
+	return waitReadable(f)
+}
+
+func waitReadable(f *os.File) error {
 	rc, err := f.SyscallConn()
 	if err != nil {
 		return err
