@@ -5,16 +5,11 @@ package ringbuf_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"slices"
-	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
@@ -112,7 +107,7 @@ func mpmcSteps() []stepOp {
 }
 
 // The child runs the steps of a kind on the ring behind the first page of the segment that it inherits; the first byte says
-// 2i+1 while it is in step i, and 2i+2 after it, the second word is its thread.
+// 2i+1 while it is in step i, and 2i+2 after it.
 const stepRing = 4096
 
 var stepChild = proctest.NewProgram("ringbuf-step", func() int {
@@ -120,8 +115,6 @@ var stepChild = proctest.NewProgram("ringbuf-step", func() int {
 		fmt.Fprintln(os.Stderr, "the traced child:", err)
 		return 1
 	}
-	debug.SetGCPercent(-1)
-	runtime.LockOSThread()
 	seg, err := shm.Attach(3)
 	if err != nil {
 		return fail(err)
@@ -135,11 +128,10 @@ var stepChild = proctest.NewProgram("ringbuf-step", func() int {
 	} else {
 		s.r, err = ringbuf.OpenSPSC(mem, in(seg))
 	}
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		err = proctest.Traced(1)
 	}
-	binary.NativeEndian.PutUint64(ctl[8:], uint64(syscall.Gettid()))
-	if _, err := syscall.Read(4, make([]byte, 1)); err != nil { // until the tracer has come
+	if err != nil {
 		return fail(err)
 	}
 	for i, op := range steps {
@@ -155,13 +147,10 @@ var stepChild = proctest.NewProgram("ringbuf-step", func() int {
 
 // A tracee is a child that is traced by this thread.
 type tracee struct {
-	t    *testing.T
-	seg  *shm.Segment
-	cmd  *exec.Cmd
-	tid  int   // of the thread that makes the calls
-	tids []int // of all
-	ctl  []byte
-	mem  []byte
+	*proctest.Tracee
+	seg *shm.Segment
+	ctl []byte
+	mem []byte
 }
 
 // trace starts a child and stops it before its first step. The goroutine must be locked to its thread.
@@ -172,7 +161,7 @@ func trace(t *testing.T, kind string) *tracee {
 		size = ringbuf.MPMCSize(1024)
 	}
 	seg := newSegment(t, stepRing+size)
-	x := &tracee{t: t, seg: seg, ctl: seg.Bytes()[:16], mem: seg.Bytes()[stepRing:]}
+	x := &tracee{seg: seg, ctl: seg.Bytes()[:16], mem: seg.Bytes()[stepRing:]}
 	var err error
 	if kind == "mpmc" {
 		_, err = ringbuf.CreateMPMC(x.mem, &ringbuf.MPMCOptions{Options: *in(seg)})
@@ -184,106 +173,14 @@ func trace(t *testing.T, kind string) *tracee {
 	ok(t, err)
 	file := os.NewFile(uintptr(fd), "segment")
 	defer file.Close()
-	r, w, err := os.Pipe()
-	ok(t, err)
-	defer r.Close()
-	defer w.Close()
-	x.cmd = stepChild.Command(context.Background(), kind)
-	x.cmd.Env = append(x.cmd.Env, "GODEBUG=asyncpreemptoff=1")
-	x.cmd.ExtraFiles = []*os.File{file, r}
-	x.cmd.Stderr = os.Stderr
-	ok(t, x.cmd.Start())
-	proctest.Eventually(t, func() bool {
-		return binary.NativeEndian.Uint64(x.ctl[8:]) != 0 || !proctest.Running(t, x.cmd.Process.Pid)
-	}, "the child has opened the ring")
-	x.tid = int(binary.NativeEndian.Uint64(x.ctl[8:]))
-	// The other threads stand still all the time: among them is the scheduler's watch, which would have the goroutine make way
-	// for others every few hundred instructions.
-	for {
-		tids := x.threads()
-		if len(tids) == len(x.tids) {
-			break
-		}
-		for _, tid := range tids {
-			if slices.Contains(x.tids, tid) {
-				continue
-			}
-			if err := syscall.PtraceAttach(tid); err == syscall.ESRCH {
-				continue
-			} else if err != nil {
-				_ = x.cmd.Process.Kill()
-				_ = x.cmd.Wait()
-				t.Skipf("cannot trace a child here: %v", err)
-			}
-			x.tids = append(x.tids, tid)
-			x.wait(tid)
-		}
-	}
-	_, err = w.Write([]byte{1})
-	ok(t, err)
+	x.Tracee = proctest.Trace(t, stepChild, []*os.File{file}, kind)
 	return x
 }
 
-func (x *tracee) threads() (tids []int) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", x.cmd.Process.Pid))
-	ok(x.t, err)
-	for _, e := range entries {
-		if tid, err := strconv.Atoi(e.Name()); err == nil {
-			tids = append(tids, tid)
-		}
-	}
-	return tids
-}
-
-// wait waits until a thread stands.
-func (x *tracee) wait(tid int) {
-	x.t.Helper()
-	var ws syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(tid, &ws, syscall.WALL, nil)
-		if err == syscall.EINTR {
-			continue
-		}
-		ok(x.t, err)
-		if !ws.Stopped() {
-			x.t.Fatalf("the traced child ended: %v", ws)
-		}
-		return
-	}
-}
-
-// step lets the child carry out one instruction, and returns the step that it is in and whether it is inside it. A signal that
-// comes is dropped.
+// step lets the child carry out one instruction, and returns the step that it is in and whether it is inside it.
 func (x *tracee) step() (op int, inside bool) {
-	x.t.Helper()
-	ok(x.t, syscall.PtraceSingleStep(x.tid))
-	x.wait(x.tid)
+	x.Step()
 	return (int(x.ctl[0]) - 1) / 2, x.ctl[0]%2 == 1
-}
-
-// let lets the child go on by itself to its end.
-func (x *tracee) let() {
-	for _, tid := range x.tids {
-		if tid != x.tid {
-			ok(x.t, syscall.PtraceDetach(tid))
-		}
-	}
-	ok(x.t, syscall.PtraceDetach(x.tid)) // last: it ends the process
-	ok(x.t, x.cmd.Wait())
-}
-
-// kill kills the child where it stands.
-func (x *tracee) kill() {
-	_ = x.cmd.Process.Kill()
-	for _, tid := range x.tids {
-		var ws syscall.WaitStatus
-		for tid != x.cmd.Process.Pid { // the first thread's end is that of the process
-			if _, err := syscall.Wait4(tid, &ws, syscall.WALL, nil); err != syscall.EINTR && (err != nil || ws.Signaled() || ws.Exited()) {
-				break
-			}
-		}
-	}
-	_ = x.cmd.Wait()
 }
 
 // survivor is the one who is left of all participants.
@@ -466,12 +363,12 @@ func TestEveryInstruction(t *testing.T) {
 					err = errors.New("the effect of the call was there and is gone")
 				}
 				if err != nil {
-					w.kill()
+					w.Kill()
 					t.Fatalf("death after instruction %d of %s (step %d): %v", w.count[op], w.steps[op].name, op, err)
 				}
 				done = how
 			}
-			w.let()
+			w.Let()
 			total := 0
 			for i, op := range w.steps {
 				if total += w.count[i]; w.count[i] == 0 {
@@ -503,11 +400,11 @@ func TestKillAtInstruction(t *testing.T) {
 				for w.stores < k && w.next() {
 				}
 				if w.stores < k {
-					w.let()
+					w.Let()
 					w.seg.Close()
 					break
 				}
-				w.kill()
+				w.Kill()
 				kills++
 				got, shut, err := kind.heirs(w.mem, in(w.seg))
 				if err == nil {
