@@ -15,32 +15,49 @@ const (
 
 // calibrate finds how many operations take about target, by trials that grow from one operation. The trials are the
 // implementation's warm-up as well. They end early: a sample that turns out longer or shorter than the target is as
-// good, only its length is not what was asked for.
+// good, only its length is not what was asked for. What is taken for long enough must be the operations' own time: where
+// many processes start, one operation takes as long as a thousand.
 func calibrate(ctx context.Context, target time.Duration, trial func(ctx context.Context, n int) (Result, error)) (int, error) {
-	n := 1
-	for {
+	var start shot // the shortest trial so far: getting started takes no longer
+	for n := 1; ; {
 		res, err := trial(ctx, n)
 		if err != nil {
 			return 0, fmt.Errorf("calibrating with %d operations: %w", n, err)
 		}
-		next, done := nextOps(n, res.Elapsed, target)
+		this := shot{n, res.Elapsed}
+		next, done := nextOps(this, start, target)
 		if done {
 			return next, nil
+		}
+		if start.n == 0 || this.elapsed < start.elapsed {
+			start = this
 		}
 		n = next
 	}
 }
 
-// nextOps returns the operations of the next trial after one of n that took elapsed, or, when that was long enough,
-// the operations of a sample and done.
-func nextOps(n int, elapsed, target time.Duration) (next int, done bool) {
-	want := float64(n) * calibrateGrowth
+// A shot is a trial of n operations.
+type shot struct {
+	n       int
+	elapsed time.Duration
+}
+
+// nextOps returns the operations of the next trial after this one and the shortest before it, or, when this one was long
+// enough, the operations of a sample and done.
+func nextOps(this, start shot, target time.Duration) (next int, done bool) {
+	ops, own := this.n-start.n, this.elapsed-start.elapsed // what this one did more than the shortest
+	enough := own >= target || this.n > 1 && own >= target/calibrateEnough && own >= this.elapsed/2
+	if enough || this.n >= maxOps {
+		return scaleOps(ops, own, target, maxOps), true
+	}
+	return max(this.n+1, scaleOps(ops, own, target, calibrateGrowth*float64(this.n))), false
+}
+
+// scaleOps returns how many operations take about target when n take elapsed, and at most limit.
+func scaleOps(n int, elapsed, target time.Duration, limit float64) int {
+	want := limit
 	if elapsed > 0 {
 		want = float64(n) * float64(target) / float64(elapsed)
 	}
-	want = math.Max(1, math.Min(maxOps, math.Round(want)))
-	if elapsed >= target/calibrateEnough || n >= maxOps {
-		return int(want), true
-	}
-	return int(math.Max(float64(n)+1, math.Min(want, float64(n)*calibrateGrowth))), false
+	return int(math.Max(1, math.Round(min(want, limit, maxOps))))
 }

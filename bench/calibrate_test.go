@@ -36,6 +36,26 @@ func TestCalibrateReachesTheTarget(t *testing.T) {
 	}
 }
 
+// TestCalibrateLooksBehindTheStart has operations that are nothing beside getting started.
+func TestCalibrateLooksBehindTheStart(t *testing.T) {
+	const target = 60 * time.Millisecond
+	for _, start := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond} {
+		for _, each := range []time.Duration{20, 700, 30 * time.Microsecond} {
+			trial, sizes := costs(start, each)
+			n, err := calibrate(t.Context(), target, trial)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own := each * time.Duration(n); own < target/3 || own > 2*target {
+				t.Errorf("%v each, start %v: %d operations take %v, want about %v (trials %v)", each, start, n, own, target, *sizes)
+			}
+			if len(*sizes) > 7 {
+				t.Errorf("%v each, start %v: %d trials: %v", each, start, len(*sizes), *sizes)
+			}
+		}
+	}
+}
+
 func TestCalibrateOneOperationLongerThanTheTarget(t *testing.T) {
 	trial, sizes := costs(0, 5*time.Second)
 	n, err := calibrate(t.Context(), 60*time.Millisecond, trial)
