@@ -27,11 +27,15 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		all = append(all, spscScenario(size))
 	}
 	all = append(all,
-		mpmcScenario(),
+		mpmcScenario(1, 1),
+		mpmcScenario(2, 2),
+		mpmcScenario(8, 8),
+		soloScenario(),
 		rttScenario(),
 		lockScenario("lock/uncontended", 1),
 		lockScenario("lock/contended-2", 2),
 		lockScenario("lock/contended-8", 8),
+		handoverScenario(),
 		addLockedScenario(1),
 		addLockedScenario(2),
 		addAtomicScenario(),

@@ -46,16 +46,48 @@ func spscScenario(size int) Scenario {
 	}
 }
 
-func mpmcScenario() Scenario {
-	const size = 64
-	return Scenario{
-		Name: "queue/mpmc-2x2/64B",
-		Doc:  fmt.Sprintf("one message of 64 bytes through a queue of %d messages with two producers and two consumers", queueMessages(size)),
+// mpmcScenario has producers and consumers of 64-byte messages. CPython is left out where it would take a whole round to
+// start its processes.
+func mpmcScenario(producers, consumers int) Scenario {
+	yieldAfter := 1 // looks of the C peer; the fastest, except where both sides have a CPU of their own
+	doc := fmt.Sprintf("one message of 64 bytes through a queue of %d messages with %s and %s", queueMessages(64),
+		plural(producers, "producer"), plural(consumers, "consumer"))
+	if producers+consumers == 2 {
+		yieldAfter = 64
+	} else {
+		doc += "; cring yields when it has to wait"
+	}
+	s := Scenario{
+		Name: fmt.Sprintf("queue/mpmc-%dx%d/64B", producers, consumers),
+		Doc:  doc + "; cring is D. Vyukov's queue, which a kill can block for ever",
 		Impls: []Impl{
-			multiprocMPMC(),
-			goroutineMPMC(),
-			cpythonImpl("mpmc", queueMessages(size)),
-			cImpl("cring", "mpmc", queueMessages(size)),
+			multiprocMPMC(producers, consumers),
+			goroutineMPMC(producers, consumers),
+		},
+	}
+	if producers+consumers <= 4 {
+		s.Impls = append(s.Impls, cpythonImpl("mpmc", queueMessages(64), producers, consumers))
+	}
+	s.Impls = append(s.Impls, cImpl("cring", "mpmc", queueMessages(64), producers, consumers, yieldAfter))
+	return s
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "one " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func soloScenario() Scenario {
+	return Scenario{
+		Name: "queue/mpmc-solo/64B",
+		Doc: fmt.Sprintf("one put and one get of 64 bytes, in turn, by one process that nobody disturbs, of a queue of %d messages for many; cring is D. Vyukov's queue",
+			queueMessages(64)),
+		Impls: []Impl{
+			multiprocSolo(),
+			goroutineSolo(),
+			cImpl("cring", "mpmc", queueMessages(64), 0, 0, 1),
 		},
 	}
 }
@@ -68,7 +100,7 @@ func rttScenario() Scenario {
 			"cring is the floor, one 8-byte word each way without a queue",
 		Impls: []Impl{
 			multiprocRTT(),
-			goroutineRTT(),
+			goroutineRTT(queueMessages(size)),
 			pipeRTT(size),
 			socketRTT(size),
 			cpythonImpl("rtt", queueMessages(size)),
@@ -91,6 +123,20 @@ func lockScenario(name string, k int) Scenario {
 			goroutineLock(k),
 			cpythonImpl("lock", k),
 			cImpl("pthread", "lock", k, "apart"),
+		},
+	}
+}
+
+func handoverScenario() Scenario {
+	return Scenario{
+		Name: "lock/rtt",
+		Doc: "one round trip between two that really sleep until it is their turn: a word and 64 bytes in shared memory each way; " +
+			"pthread is a bare futex in C, goroutine an unbuffered channel each way, cpython a semaphore",
+		Impls: []Impl{
+			multiprocHandover(),
+			goroutineRTT(0),
+			cpythonImpl("handover"),
+			cImpl("pthread", "futex"),
 		},
 	}
 }

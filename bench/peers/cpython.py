@@ -148,31 +148,32 @@ def spsc(seconds, n, size, capacity):
     report(run, n, n, n * (n - 1) // 2)
 
 
-def mpmc_producer(run, me, queue, n):
+def mpmc_producer(run, me, queue, n, producers, consumers):
     body = b"Z" * (64 - 16)
     queue.put(None)
     run.start_line(me)
-    for i in range(share(n, 2, me)):
-        queue.put(message(i * 2 + me, body, 64))
+    for i in range(share(n, producers, me)):
+        queue.put(message(i * producers + me, body, 64))
     queue.close()
     queue.join_thread()
 
 
-def mpmc_consumer(run, me, queue, n):
+def mpmc_consumer(run, me, queue, n, producers, consumers):
     total = 0
-    mine = share(n, 2, me - 2)
-    queue.get()
+    mine = share(n, consumers, me - producers)
+    for _ in range(share(producers, consumers, me - producers)):
+        queue.get()
     run.start_line(me)
     for _ in range(mine):
         total += number_of(queue.get(), 64)
     run.done(me, mine, total)
 
 
-def mpmc(seconds, n, capacity):
+def mpmc(seconds, n, capacity, producers, consumers):
     ctx = context()
-    run = Run(ctx, 4, seconds)
-    queue = ctx.Queue(capacity)
-    finish(start(ctx, run, [mpmc_producer, mpmc_producer, mpmc_consumer, mpmc_consumer], (queue, n)))
+    run = Run(ctx, producers + consumers, seconds)
+    bodies = [mpmc_producer] * producers + [mpmc_consumer] * consumers
+    finish(start(ctx, run, bodies, (ctx.Queue(capacity), n, producers, consumers)))
     report(run, n, n, n * (n - 1) // 2)
 
 
@@ -204,6 +205,40 @@ def rtt(seconds, n, capacity):
     ctx = context()
     run = Run(ctx, 2, seconds)
     finish(start(ctx, run, [rtt_asker, rtt_answerer], (ctx.Queue(capacity), ctx.Queue(capacity), n)))
+    report(run, n, n, n * (n - 1) // 2)
+
+
+def handover_asker(run, me, words, slots, n):
+    body = b"Z" * (64 - 16)
+    there, back = memoryview(slots[0]).cast("B"), memoryview(slots[1]).cast("B")
+    total = 0
+    run.start_line(me)
+    for i in range(n):
+        there[:] = message(i, body, 64)
+        words[0].release()
+        words[1].acquire()
+        number = number_of(bytes(back), 64)
+        if number != i:
+            sys.exit("the answer is wrong")
+        total += number
+    run.done(me, n, total)
+
+
+def handover_answerer(run, me, words, slots, n):
+    there, back = memoryview(slots[0]).cast("B"), memoryview(slots[1]).cast("B")
+    run.start_line(me)
+    for _ in range(n):
+        words[0].acquire()
+        back[:] = bytes(there)
+        words[1].release()
+
+
+def handover(seconds, n):
+    ctx = context()
+    run = Run(ctx, 2, seconds)
+    words = ctx.Semaphore(0), ctx.Semaphore(0)
+    slots = ctx.RawArray("B", 64), ctx.RawArray("B", 64)
+    finish(start(ctx, run, [handover_asker, handover_answerer], (words, slots, n)))
     report(run, n, n, n * (n - 1) // 2)
 
 
@@ -322,7 +357,7 @@ def result(results, procs):
 def main(argv):
     seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
     give_up_after(seconds)
-    modes = {f.__name__: f for f in (spsc, mpmc, rtt, lock, value, spawn, wordcount)}
+    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, lock, value, spawn, wordcount)}
     modes[mode](seconds, *args)
 
 
