@@ -3,7 +3,7 @@ package bench
 import "time"
 
 // share returns the part of what is left of a budget that the first of the given scenarios may use. Jobs of a fixed
-// size count four times: they cannot be made shorter.
+// size count three times: they cannot be made shorter.
 func share(left time.Duration, scenarios []Scenario) time.Duration {
 	total := 0
 	for _, s := range scenarios {
@@ -15,7 +15,7 @@ func share(left time.Duration, scenarios []Scenario) time.Duration {
 func weight(s Scenario) int {
 	for _, im := range s.Impls {
 		if im.Fixed > 0 {
-			return 4
+			return 3
 		}
 	}
 	return 1

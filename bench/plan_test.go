@@ -32,11 +32,11 @@ func TestPlan(t *testing.T) {
 
 func TestShareOfABudget(t *testing.T) {
 	job := Scenario{Impls: []Impl{{}, {Fixed: 1}}}
-	if got := share(60*time.Second, []Scenario{{}, {}, job}); got != 10*time.Second {
-		t.Errorf("share of a plain scenario = %v, want 10s", got)
+	if got := share(60*time.Second, []Scenario{{}, {}, job}); got != 12*time.Second {
+		t.Errorf("share of a plain scenario = %v, want 12s", got)
 	}
-	if got := share(60*time.Second, []Scenario{job, {}, {}}); got != 40*time.Second {
-		t.Errorf("share of a job = %v, want 40s", got)
+	if got := share(60*time.Second, []Scenario{job, {}, {}}); got != 36*time.Second {
+		t.Errorf("share of a job = %v, want 36s", got)
 	}
 	if got := share(-time.Second, []Scenario{{}}); got != 0 {
 		t.Errorf("share of nothing = %v, want 0", got)

@@ -49,17 +49,15 @@ func spscScenario(size int) Scenario {
 // mpmcScenario has producers and consumers of 64-byte messages. CPython is left out where it would take a whole round to
 // start its processes.
 func mpmcScenario(producers, consumers int) Scenario {
-	yieldAfter := 1 // looks of the C peer; the fastest, except where both sides have a CPU of their own
-	doc := fmt.Sprintf("one message of 64 bytes through a queue of %d messages with %s and %s", queueMessages(64),
-		plural(producers, "producer"), plural(consumers, "consumer"))
-	if producers+consumers == 2 {
-		yieldAfter = 64
-	} else {
-		doc += "; cring yields when it has to wait"
+	yieldAfter, waits := 1, "gives its CPU away"
+	if producers+consumers == 2 { // each can have a CPU of its own, and a system call would only be in the way
+		yieldAfter, waits = 64, "spins"
 	}
 	s := Scenario{
 		Name: fmt.Sprintf("queue/mpmc-%dx%d/64B", producers, consumers),
-		Doc:  doc + "; cring is D. Vyukov's queue, which a kill can block for ever",
+		Doc: fmt.Sprintf("one message of 64 bytes through a queue of %d messages with %s and %s; cring is D. Vyukov's queue, "+
+			"which %s when it has to wait and which a kill can block for ever",
+			queueMessages(64), plural(producers, "producer"), plural(consumers, "consumer"), waits),
 		Impls: []Impl{
 			multiprocMPMC(producers, consumers),
 			goroutineMPMC(producers, consumers),
@@ -82,7 +80,7 @@ func plural(n int, noun string) string {
 func soloScenario() Scenario {
 	return Scenario{
 		Name: "queue/mpmc-solo/64B",
-		Doc: fmt.Sprintf("one put and one get of 64 bytes, in turn, by one process that nobody disturbs, of a queue of %d messages for many; cring is D. Vyukov's queue",
+		Doc: fmt.Sprintf("one put and one get of 64 bytes, in turn, by one process that nobody disturbs; the queue holds %d messages and is made for many; cring is D. Vyukov's",
 			queueMessages(64)),
 		Impls: []Impl{
 			multiprocSolo(),

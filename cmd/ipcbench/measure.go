@@ -13,6 +13,7 @@ import (
 // The two lengths of a comparison. The quick one stays under two minutes with the compiling that go run does before it.
 const (
 	quickBudget     = 85 * time.Second
+	quickSampleTime = 40 * time.Millisecond
 	fullSampleTime  = 250 * time.Millisecond
 	fullRounds      = 15
 	shortestSamples = time.Millisecond
@@ -31,7 +32,7 @@ func (c *choices) register(fs *flag.FlagSet) {
 	fs.StringVar(&c.impl, "impl", "", "measure the implementations whose name matches this regular `expression`")
 	fs.StringVar(&c.dir, "dir", "", "let wordcount count the .go files in this `folder` (default: the src folder of the Go installation)")
 	fs.IntVar(&c.count, "count", 0, fmt.Sprintf("take `N` samples of each implementation (default %d, with -full %d)", bench.DefaultRounds, fullRounds))
-	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -full %v)", bench.DefaultSampleTime, fullSampleTime))
+	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -quick %v, with -full %v)", bench.DefaultSampleTime, quickSampleTime, fullSampleTime))
 	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples", quickBudget))
 	fs.BoolVar(&c.full, "full", false, "longer samples and more of them")
 }
@@ -59,7 +60,7 @@ func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, e
 		r.SampleTime, r.Rounds, r.WarmFixed = fullSampleTime, fullRounds, true
 	}
 	if c.quick || quickByDefault && !c.full && c.count == 0 && c.duration == 0 {
-		r.Budget = quickBudget
+		r.Budget, r.SampleTime = quickBudget, quickSampleTime
 	}
 	if c.count > 0 {
 		r.Rounds = c.count
