@@ -164,7 +164,7 @@ func mapFD(fd int, size int) ([]byte, error) {
 func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string) error {
 	s.mem, s.fd, s.lay, s.name, s.hdr = mem, fd, lay, name, headerOf(mem)
 	s.id = s.hdr.id
-	table, err := owner.NewTable(mem[tableOff:], lay.participants, fd)
+	table, err := owner.NewTable(mem[tableOff:], lay.participants, fd, tableOff)
 	var tok uint32
 	if err == nil {
 		tok, err = table.Join()
@@ -189,12 +189,13 @@ func (s *Segment) Close() error {
 	}
 	forget(s)
 	s.table.CloseWatches()
-	err := s.table.Leave(tok)
-	// Late readers and writers land in private zero pages, never in a fault; the real pages and the byte's lock are
-	// free at once. The addresses are given back when the garbage collector has proven that nobody has them.
-	if e := sys.Detach(s.mem); err == nil {
-		err = e
+	// First the mapping goes, then the place among the participants: others take this one for dead from there on, and mend what
+	// it held, so nothing here may write to the segment any more. Late readers and writers land in private zero pages,
+	// never in a fault. The addresses are given back when the garbage collector has proven that nobody has them.
+	if err := sys.Detach(s.mem); err != nil {
+		return fmt.Errorf("shm: close: the mapping stays, and this process a participant until it ends: %w", err)
 	}
+	err := s.table.Leave(tok)
 	if e := sys.CloseFD(s.fd); err == nil {
 		err = e
 	}
@@ -259,9 +260,12 @@ func (s *Segment) Export() (fd int, err error) {
 func (s *Segment) Self() uint32 { return s.token.Load() }
 
 // Alive reports whether the participant with this token may still run; false is proven, by the kernel, not guessed from
-// a time-out.
+// a time-out. After Close nothing can be proven any more, and it reports true.
 func (s *Segment) Alive(token uint32) bool {
-	return token != 0 && token == s.token.Load() || s.table.Alive(token)
+	if token != 0 && token == s.token.Load() || s.table.Alive(token) {
+		return true
+	}
+	return s.check() != nil // what the table said may have been said by the pages that Close puts in its place
 }
 
 // Watch arranges that fn is called once, on a goroutine of its own, soon after the process of the participant with this token

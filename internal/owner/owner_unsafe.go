@@ -10,6 +10,7 @@
 package owner
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -71,11 +72,14 @@ const (
 // TableSize returns the bytes of a table for n participants.
 func TableSize(n int) int { return (n + 1) * RecordSize }
 
-// A Table is the participant table of one mapped segment. A process may use it to look without joining.
+// A Table is the participant table of one mapped segment, and one participant's view of it. A process may use it to look
+// without joining.
 type Table struct {
-	mem []byte
-	n   int // participants 1..n
-	fd  int // of the description that the segment is mapped by
+	mem   []byte
+	n     int    // participants 1..n
+	fd    int    // of the description that the segment is mapped by
+	off   int64  // of the table in the file
+	epoch uint32 // of the record that Join took, odd
 
 	watches watches
 }
@@ -92,15 +96,16 @@ func (t *Table) holder(tok uint32) (pid int, start uint64, ok bool) {
 	return pid, start, e&1 == 1 && token(i, e) == tok
 }
 
-// NewTable views mem, of TableSize(n) bytes, as a table; fd is the descriptor that the segment was mapped by.
-func NewTable(mem []byte, n, fd int) (*Table, error) {
+// NewTable views mem, of TableSize(n) bytes, as a table; fd is the descriptor that the segment was mapped by, and off the table's
+// offset in its file.
+func NewTable(mem []byte, n, fd int, off int64) (*Table, error) {
 	if n < 1 || n > Max {
 		return nil, fmt.Errorf("a segment has 1 to %d participants, not %d", Max, n)
 	}
 	if len(mem) < TableSize(n) {
 		return nil, fmt.Errorf("participant table: %d bytes, need %d", len(mem), TableSize(n))
 	}
-	return &Table{mem: mem, n: n, fd: fd}, nil
+	return &Table{mem: mem, n: n, fd: fd, off: off}, nil
 }
 
 func (t *Table) at(i int) *record {
@@ -154,6 +159,7 @@ func (t *Table) take(i int) uint32 {
 	copy(r.name[:], baseName(os.Args))
 	fault.Point("owner.join.filled")
 	e++
+	t.epoch = e
 	atomic.StoreUint32(&r.epoch, e) // pairs with the load in Alive
 	return token(i, e)
 }
@@ -171,12 +177,19 @@ func baseName(args []string) string {
 	return s
 }
 
-// Leave gives up tok, which this process holds. What it still owns is repaired as after a death.
+// Leave gives up tok, the token of this table's Join. What it still owns is repaired as after a death, so the mapping must be gone:
+// others take this participant for dead from here on, and nothing of it may write any more. The mark goes through the descriptor.
 func (t *Table) Leave(tok uint32) error {
 	i := number(tok)
-	atomic.StoreUint32(&t.at(i).epoch, atomic.LoadUint32(&t.at(i).epoch)+1)
+	var even [4]byte
+	binary.NativeEndian.PutUint32(even[:], t.epoch+1)
+	// Readers may see it half written: any other number than the holder's epoch says that the holder is gone.
+	err := sys.WriteAt(t.fd, even[:], t.off+int64(i)*RecordSize+int64(unsafe.Offsetof(record{}.epoch)))
 	fault.Point("owner.leave.marked")
-	return sys.UnlockByte(t.fd, lockBase+int64(i))
+	if e := sys.UnlockByte(t.fd, lockBase+int64(i)); err == nil {
+		err = e
+	}
+	return err
 }
 
 // Alive reports whether the participant with this token may still run; false is proven. Any number is safe to ask

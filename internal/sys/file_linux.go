@@ -2,6 +2,7 @@ package sys
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"syscall"
 
@@ -61,6 +62,20 @@ func FileSize(fd int) (int64, error) {
 		return 0, err
 	}
 	return st.Size, nil
+}
+
+// WriteAt writes b to the file behind fd at off, past any mapping. A short write is an error.
+func WriteAt(fd int, b []byte, off int64) error {
+	for {
+		n, err := unix.Pwrite(fd, b, off)
+		switch {
+		case err == unix.EINTR:
+		case err == nil && n != len(b):
+			return io.ErrShortWrite
+		default:
+			return err
+		}
+	}
 }
 
 // CloseFD closes fd.

@@ -41,6 +41,9 @@ func PunchHole(fd int, off, n int64) error { return Unsupported("giving memory b
 // FileSize is not available.
 func FileSize(fd int) (int64, error) { return 0, Unsupported("shared memory") }
 
+// WriteAt is not available.
+func WriteAt(fd int, b []byte, off int64) error { return Unsupported("a raw descriptor") }
+
 // CloseFD is not available.
 func CloseFD(fd int) error { return Unsupported("a raw descriptor") }
 
