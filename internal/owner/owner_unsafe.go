@@ -34,6 +34,8 @@ const (
 	RecordSize = 64
 	// lockBase is the file offset of the byte of participant 0; it is beyond any segment's end, which the kernel allows.
 	lockBase = 1 << 40
+	// claimBase is the offset of the byte that is held by who is about to join as participant 0, for that time.
+	claimBase = 1 << 41
 )
 
 // ErrTooMany says that every record of the table belongs to a living participant.
@@ -44,8 +46,8 @@ var ErrTooMany = errors.New("too many participants")
 // epoch, odd while the record has a holder, is the only word that anybody decides by; the others are for people, and pid and
 // start for the hint of a death.
 //
-//	even  nobody's: whoever locks the byte may fill the record and store epoch+1
-//	odd   held by a participant; only who holds the byte, the participant or after its death a successor, may store epoch+1
+//	even  nobody's: whoever has the claim locks the byte, fills the record and stores epoch+1
+//	odd   held by a participant, which stores epoch+1 when it leaves; after its death whoever has the claim does
 type record struct {
 	epoch  uint32
 	pid    uint32
@@ -120,36 +122,56 @@ func number(tok uint32) int { return int(tok & (1<<numberBits - 1)) }
 
 // Join takes a record and its byte for this process and returns the token.
 func (t *Table) Join() (uint32, error) {
-	first := int(atomic.AddUint32(&(*cursor)(unsafe.Pointer(&t.mem[0])).next, 1)-1) % t.n
+	first := int((atomic.AddUint32(&(*cursor)(unsafe.Pointer(&t.mem[0])).next, 1) - 1) % uint32(t.n))
 	for _, dead := range []bool{false, true} { // first those that nobody holds, then those whose holder may be dead
 		for k := range t.n {
 			i := 1 + (first+k)%t.n
 			if (atomic.LoadUint32(&t.at(i).epoch)&1 == 1) != dead {
 				continue
 			}
-			ok, err := sys.TryLockByte(t.fd, lockBase+int64(i))
+			ok, err := sys.TryLockByte(t.fd, claimBase+int64(i))
 			if err != nil {
 				return 0, fmt.Errorf("join a segment: %w", err)
 			}
-			if ok {
-				fault.Point("owner.join.locked")
-				return t.take(i), nil
+			if !ok {
+				continue
+			}
+			fault.Point("owner.join.claimed")
+			tok, err := t.take(i)
+			if e := sys.UnlockByte(t.fd, claimBase+int64(i)); err == nil {
+				err = e
+			}
+			if err != nil {
+				return 0, fmt.Errorf("join a segment: %w", err)
+			}
+			if tok != 0 {
+				return tok, nil
 			}
 		}
 	}
 	return 0, fmt.Errorf("join a segment: %w: all %d places are taken by living processes", ErrTooMany, t.n)
 }
 
-// take fills record i, whose byte this process holds. A death at any step leaves the byte free and the epoch even, or
-// odd with a dead holder: the next who joins handles both alike.
-func (t *Table) take(i int) uint32 {
+// take buries the former holder of record i, if it is dead, and fills the record for this process, which has the claim on it; 0
+// means that the holder lives. The claim comes first, and the byte only when the epoch is even: whoever were to stand still with the
+// byte of a dead holder would make it look alive. A death at any step leaves both bytes free and the epoch even, or odd with a
+// dead holder: the next who joins handles both alike.
+func (t *Table) take(i int) (uint32, error) {
 	r := t.at(i)
 	e := atomic.LoadUint32(&r.epoch)
 	if e&1 == 1 {
+		if held, err := sys.ByteHeld(t.fd, lockBase+int64(i)); held || err != nil {
+			return 0, err
+		}
 		e++
 		atomic.StoreUint32(&r.epoch, e) // the former holder's tokens are dead from here on
 		fault.Point("owner.join.buried")
 	}
+	// Held still means by one who leaves, and has marked that.
+	if ok, err := sys.TryLockByte(t.fd, lockBase+int64(i)); !ok || err != nil {
+		return 0, err
+	}
+	fault.Point("owner.join.locked")
 	pid := os.Getpid()
 	start, _ := sys.StartTime(pid)          // 0 where /proc has it not
 	atomic.StoreUint32(&r.pid, uint32(pid)) // pid and start pair with the loads in holder
@@ -161,7 +183,7 @@ func (t *Table) take(i int) uint32 {
 	e++
 	t.epoch = e
 	atomic.StoreUint32(&r.epoch, e) // pairs with the load in Alive
-	return token(i, e)
+	return token(i, e), nil
 }
 
 func baseName(args []string) string {
