@@ -113,6 +113,9 @@ func TestImplementationsAreRight(t *testing.T) {
 					if r.Ops != n || r.Elapsed <= 0 {
 						t.Errorf("%d operations in %v, want %d in more than 0", r.Ops, r.Elapsed, n)
 					}
+					if turns := strings.Contains(s.Name, "contended-") || s.Name == "value/add-locked-2"; turns != (r.Extra[Fairness] != "") {
+						t.Errorf("fairness %q", r.Extra[Fairness])
+					}
 					if strings.HasPrefix(s.Name, "wordcount") {
 						for key, value := range want {
 							if r.Extra[key] != value {
@@ -343,12 +346,12 @@ func TestPeerThatFails(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for _, args := range [][]string{{}, {"10", "5", "1000", "apart"}} {
+	for _, args := range [][]string{{}, {"10", "5", "1000", "apart", "plain"}} {
 		if _, err := runPeer(t.Context(), 5, nil, path, args...); err == nil {
 			t.Errorf("lock %q succeeded", args)
 		}
 	}
-	if _, err := runPeer(t.Context(), 6, nil, path, "10", "5", "1", "apart"); err == nil {
+	if _, err := runPeer(t.Context(), 6, nil, path, "10", "5", "1", "apart", "plain"); err == nil {
 		t.Error("a peer that did other than was asked for passed")
 	}
 }

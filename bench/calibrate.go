@@ -9,7 +9,8 @@ import (
 
 const (
 	calibrateGrowth = 100 // a step does at most this many times the operations of the step before
-	calibrateEnough = 16  // a trial of a 16th of the target is long enough to scale from
+	calibrateEnough = 4   // a trial of a quarter of the target is long enough to scale from
+	calibrateRise   = 8   // with fewer times the operations of the shortest trial a difference may be chance
 	maxOps          = 1e9 // operations of a sample at the most
 )
 
@@ -46,7 +47,7 @@ type shot struct {
 // enough, the operations of a sample and done.
 func nextOps(this, start shot, target time.Duration) (next int, done bool) {
 	ops, own := this.n-start.n, this.elapsed-start.elapsed // what this one did more than the shortest
-	enough := own >= target || this.n > 1 && own >= target/calibrateEnough && own >= this.elapsed/2
+	enough := own >= target || this.n >= calibrateRise*start.n && start.n > 0 && own >= target/calibrateEnough && own >= this.elapsed/2
 	if enough || this.n >= maxOps {
 		return scaleOps(ops, own, target, maxOps), true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,26 +88,43 @@ func goroutineImpl(run func(ctx context.Context, n int) (time.Duration, error)) 
 	}
 }
 
-// A turner is shared state at which goroutines take turns: take does n operations, count tells how many were done in all.
-type turner interface {
-	take(ctx context.Context, n int) error
-	count() int
+// goroutineTurns runs k goroutines, each of which takes turns at what state makes until all have done n operations
+// together, and says how many were its own.
+func goroutineTurns[S any](k int, turns func(ctx context.Context, s *S, n int) (mine int, err error)) Impl {
+	return Impl{
+		Name: "goroutine",
+		Run: func(ctx context.Context, n int) (Result, error) {
+			shared, counts := new(S), make([]int, k)
+			var bodies []func(ctx context.Context) error
+			for i := range k {
+				bodies = append(bodies, func(ctx context.Context) (err error) {
+					counts[i], err = turns(ctx, shared, n)
+					return err
+				})
+			}
+			elapsed, err := together(ctx, bodies...)
+			if err != nil {
+				return Result{}, fmt.Errorf("goroutines: %w", err)
+			}
+			total := 0
+			for _, c := range counts {
+				total += c
+			}
+			if total != n {
+				return Result{}, fmt.Errorf("goroutines: %d turns instead of %d", total, n)
+			}
+			return Result{Ops: n, Elapsed: elapsed, Extra: fairness(counts)}, nil
+		},
+	}
 }
 
-// goroutineTurns runs k goroutines that do n operations together, and checks that the counter shows them.
-func goroutineTurns(k int, make func() turner) Impl {
-	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		t := make()
-		var bodies []func(ctx context.Context) error
-		for i := range k {
-			bodies = append(bodies, func(ctx context.Context) error { return t.take(ctx, shareOf(n, k, i)) })
-		}
-		elapsed, err := together(ctx, bodies...)
-		if err == nil && t.count() != n {
-			err = fmt.Errorf("the counter shows %d after %d operations", t.count(), n)
-		}
-		return elapsed, err
-	})
+// fairness returns the further figure of a sample in which participants took turns: the least share of the operations as a
+// part of the greatest.
+func fairness(counts []int) map[string]string {
+	if len(counts) < 2 {
+		return nil
+	}
+	return map[string]string{Fairness: fmt.Sprintf("%.3f", float64(slices.Min(counts))/float64(max(1, slices.Max(counts))))}
 }
 
 // apart is a counter on a line of its own, away from its lock.
@@ -117,19 +135,20 @@ type apart struct {
 	_       [120]byte
 }
 
-func (a *apart) take(ctx context.Context, n int) error {
-	for i := range n {
+func lockTurns(ctx context.Context, a *apart, n int) (mine int, err error) {
+	for seen, i := 0, 0; seen < n; i++ {
 		a.mu.Lock()
-		a.counter++
+		if seen = a.counter; seen < n {
+			a.counter = seen + 1
+			mine++
+		}
 		a.mu.Unlock()
 		if i%checkEvery == 0 && ctx.Err() != nil {
-			return stopped(ctx)
+			return mine, stopped(ctx)
 		}
 	}
-	return nil
+	return mine, nil
 }
-
-func (a *apart) count() int { return a.counter }
 
 // beside is a value together with its lock.
 type beside struct {
@@ -137,19 +156,20 @@ type beside struct {
 	value int
 }
 
-func (b *beside) take(ctx context.Context, n int) error {
-	for i := range n {
+func addTurns(ctx context.Context, b *beside, n int) (mine int, err error) {
+	for seen, i := 0, 0; seen < n; i++ {
 		b.mu.Lock()
-		b.value++
+		if seen = b.value; seen < n {
+			b.value = seen + 1
+			mine++
+		}
 		b.mu.Unlock()
 		if i%checkEvery == 0 && ctx.Err() != nil {
-			return stopped(ctx)
+			return mine, stopped(ctx)
 		}
 	}
-	return nil
+	return mine, nil
 }
-
-func (b *beside) count() int { return b.value }
 
 type atomically struct {
 	_     [120]byte
@@ -157,24 +177,32 @@ type atomically struct {
 	_     [120]byte
 }
 
-func (a *atomically) take(ctx context.Context, n int) error {
-	for i := range n {
-		a.value.Add(1)
-		if i%checkEvery == 0 && ctx.Err() != nil {
-			return stopped(ctx)
-		}
-	}
-	return nil
-}
+func goroutineLock(k int) Impl { return goroutineTurns(k, lockTurns) }
 
-func (a *atomically) count() int { return int(a.value.Load()) }
+func goroutineAddLocked(k int) Impl { return goroutineTurns(k, addTurns) }
 
-func goroutineLock(k int) Impl { return goroutineTurns(k, func() turner { return new(apart) }) }
-
-func goroutineAddLocked(k int) Impl { return goroutineTurns(k, func() turner { return new(beside) }) }
-
+// goroutineAddAtomic has k goroutines that do a share each: nobody can tell when all have done n without a second look.
 func goroutineAddAtomic(k int) Impl {
-	return goroutineTurns(k, func() turner { return new(atomically) })
+	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		var a atomically
+		var bodies []func(ctx context.Context) error
+		for me := range k {
+			bodies = append(bodies, func(ctx context.Context) error {
+				for i := range shareOf(n, k, me) {
+					a.value.Add(1)
+					if i%checkEvery == 0 && ctx.Err() != nil {
+						return stopped(ctx)
+					}
+				}
+				return nil
+			})
+		}
+		elapsed, err := together(ctx, bodies...)
+		if err != nil {
+			return 0, err
+		}
+		return elapsed, counterShows(uint64(a.value.Load()), n)
+	})
 }
 
 func goroutineStart() Impl {

@@ -12,6 +12,14 @@ import (
 
 // multiprocImpl makes an Impl of a body that returns the time it measured.
 func multiprocImpl(run func(ctx context.Context, n int) (time.Duration, error)) Impl {
+	return multiprocTurns(func(ctx context.Context, n int) (time.Duration, []int, error) {
+		elapsed, err := run(ctx, n)
+		return elapsed, nil, err
+	})
+}
+
+// multiprocTurns makes an Impl of a body that also returns how many operations each process did, where they took turns.
+func multiprocTurns(run func(ctx context.Context, n int) (time.Duration, []int, error)) Impl {
 	return Impl{
 		Name:    "multiproc",
 		Missing: multiprocMissing,
@@ -19,11 +27,11 @@ func multiprocImpl(run func(ctx context.Context, n int) (time.Duration, error)) 
 			if err := ctx.Err(); err != nil {
 				return Result{}, err
 			}
-			elapsed, err := run(ctx, n)
+			elapsed, counts, err := run(ctx, n)
 			if err != nil {
 				return Result{}, fmt.Errorf("multiproc: %w", err)
 			}
-			return Result{Ops: n, Elapsed: elapsed}, nil
+			return Result{Ops: n, Elapsed: elapsed, Extra: fairness(counts)}, nil
 		},
 	}
 }
@@ -57,6 +65,13 @@ type report struct {
 	Sum        uint64
 }
 
+// A tally is what the members of a crew counted, together and each.
+type tally struct {
+	Count  int
+	Sum    uint64
+	Counts []int
+}
+
 // share returns how many of the operations are this member's.
 func (m *member[A]) share() int { return shareOf(m.N, m.Parts, m.Me) }
 
@@ -86,9 +101,9 @@ func (m *member[A]) sent(ctx context.Context) error {
 	return m.Reports.Put(ctx, report{Me: m.Me, Begin: m.begin})
 }
 
-// runCrew runs parts processes of a target and returns the time from the first begin to the last end, and the sum of what
-// was counted. When one of them fails, or ctx ends, all are killed.
-func runCrew[A any](ctx context.Context, t *multiproc.Target[member[A]], n, parts int, arg A) (elapsed time.Duration, total report, err error) {
+// runCrew runs parts processes of a target and returns the time from the first begin to the last end, and what was
+// counted. When one of them fails, or ctx ends, all are killed.
+func runCrew[A any](ctx context.Context, t *multiproc.Target[member[A]], n, parts int, arg A) (elapsed time.Duration, total tally, err error) {
 	ready, err := multiproc.NewValue[int64](0)
 	if err != nil {
 		return 0, total, err
@@ -116,17 +131,18 @@ func runCrew[A any](ctx context.Context, t *multiproc.Target[member[A]], n, part
 			return 0, total, err
 		}
 	}
-	total.Begin = 1<<63 - 1
+	first, last := int64(1<<63-1), int64(0)
 	for range parts {
 		r, err := reports.Get(ctx)
 		if err != nil {
 			return 0, total, err
 		}
-		total.Begin, total.End = min(total.Begin, r.Begin), max(total.End, r.End)
+		first, last = min(first, r.Begin), max(last, r.End)
+		total.Counts = append(total.Counts, r.Count)
 		total.Count += r.Count
 		total.Sum += r.Sum
 	}
-	return time.Duration(total.End - total.Begin), total, nil
+	return time.Duration(last - first), total, nil
 }
 
 // A crew is the processes of a sample.

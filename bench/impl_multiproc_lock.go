@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,16 +18,19 @@ type lockArg struct {
 }
 
 var lockTarget = multiproc.NewTarget("bench.lock", func(ctx context.Context, m member[lockArg]) error {
-	counter := m.Arg.Segment.Bytes()
-	mine := m.share()
+	counter, end := m.Arg.Segment.Bytes(), uint64(m.N)
+	mine := 0
 	if err := m.start(ctx); err != nil {
 		return err
 	}
-	for range mine {
+	for seen := uint64(0); seen < end; {
 		if err := m.Arg.Mutex.Lock(ctx); err != nil {
 			return err
 		}
-		binary.NativeEndian.PutUint64(counter, binary.NativeEndian.Uint64(counter)+1)
+		if seen = binary.NativeEndian.Uint64(counter); seen < end {
+			binary.NativeEndian.PutUint64(counter, seen+1)
+			mine++
+		}
 		if err := m.Arg.Mutex.Unlock(); err != nil {
 			return err
 		}
@@ -35,22 +39,22 @@ var lockTarget = multiproc.NewTarget("bench.lock", func(ctx context.Context, m m
 })
 
 func multiprocLock(k int) Impl {
-	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
+	return multiprocTurns(func(ctx context.Context, n int) (time.Duration, []int, error) {
 		mu, err := multiproc.NewMutex()
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		defer mu.Free()
 		seg, err := shm.New(&shm.Options{Size: 8})
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		defer seg.Close()
-		elapsed, _, err := runCrew(ctx, lockTarget, n, k, lockArg{mu, seg})
+		elapsed, total, err := runCrew(ctx, lockTarget, n, k, lockArg{mu, seg})
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
-		return elapsed, counterShows(binary.NativeEndian.Uint64(seg.Bytes()), n)
+		return elapsed, total.Counts, counterShows(uint64(total.Count), n)
 	})
 }
 
@@ -62,12 +66,20 @@ func counterShows(counter uint64, n int) error {
 }
 
 var addLockedTarget = multiproc.NewTarget("bench.add-locked", func(ctx context.Context, m member[*multiproc.Value[uint64]]) error {
-	mine := m.share()
+	end := uint64(m.N)
+	mine := 0
 	if err := m.start(ctx); err != nil {
 		return err
 	}
-	for range mine {
-		if err := m.Arg.Update(ctx, func(v *uint64) { *v++ }); err != nil {
+	seen := uint64(0)
+	turn := func(v *uint64) {
+		if seen = *v; seen < end {
+			*v = seen + 1
+			mine++
+		}
+	}
+	for seen < end {
+		if err := m.Arg.Update(ctx, turn); err != nil {
 			return err
 		}
 	}
@@ -87,27 +99,36 @@ var addAtomicTarget = multiproc.NewTarget("bench.add-atomic", func(ctx context.C
 	return m.done(ctx, mine, 0)
 })
 
-func multiprocAddLocked(k int) Impl { return multiprocAdd(addLockedTarget, k) }
-
-func multiprocAddAtomic(k int) Impl { return multiprocAdd(addAtomicTarget, k) }
-
-func multiprocAdd(t *multiproc.Target[member[*multiproc.Value[uint64]]], k int) Impl {
-	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		v, err := multiproc.NewValue[uint64](0)
-		if err != nil {
-			return 0, err
-		}
-		defer v.Free()
-		elapsed, _, err := runCrew(ctx, t, n, k, v)
-		if err != nil {
-			return 0, err
-		}
-		total, err := v.Load()
-		if err != nil {
-			return 0, err
-		}
-		return elapsed, counterShows(total, n)
+func multiprocAddLocked(k int) Impl {
+	return multiprocTurns(func(ctx context.Context, n int) (time.Duration, []int, error) {
+		elapsed, total, err := runAdders(ctx, addLockedTarget, n, k)
+		return elapsed, total.Counts, err
 	})
+}
+
+func multiprocAddAtomic(k int) Impl {
+	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		elapsed, _, err := runAdders(ctx, addAtomicTarget, n, k)
+		return elapsed, err
+	})
+}
+
+// runAdders runs k processes that count a value up to n.
+func runAdders(ctx context.Context, t *multiproc.Target[member[*multiproc.Value[uint64]]], n, k int) (time.Duration, tally, error) {
+	v, err := multiproc.NewValue[uint64](0)
+	if err != nil {
+		return 0, tally{}, err
+	}
+	defer v.Free()
+	elapsed, total, err := runCrew(ctx, t, n, k, v)
+	if err != nil {
+		return 0, tally{}, err
+	}
+	shown, err := v.Load()
+	if err != nil {
+		return 0, tally{}, err
+	}
+	return elapsed, total, errors.Join(counterShows(shown, n), counterShows(uint64(total.Count), n))
 }
 
 var nothingTarget = multiproc.NewTarget("bench.nothing", func(context.Context, struct{}) error { return nil })

@@ -243,6 +243,9 @@ func (s *pass) sample(ctx context.Context, sc Scenario, c *contender, round int)
 	}
 	after := s.Control()
 	c.done++
+	if c.Fixed == 0 && res.Elapsed < s.SampleTime/calibrateEnough {
+		c.ops = scaleOps(res.Ops, res.Elapsed, s.SampleTime, maxOps) // a stall while it was calibrated made it too short
+	}
 	cost := s.now().Sub(began)
 	if c.cost == 0 || c.done == 1 {
 		c.cost = cost

@@ -102,6 +102,29 @@ func TestSampleTellsItsTime(t *testing.T) {
 	}
 }
 
+func TestSamplesThatAreTooShortGrow(t *testing.T) {
+	st := newStage()
+	im := st.impl("a", 0, 10*time.Microsecond)
+	run, stalls := im.Run, 1 // while it is calibrated
+	im.Run = func(ctx context.Context, n int) (Result, error) {
+		res, err := run(ctx, n)
+		if stalls > 0 {
+			stalls--
+			st.now = st.now.Add(time.Second)
+			res.Elapsed += time.Second
+		}
+		return res, err
+	}
+	res := st.run(t, t.Context(), Scenario{Name: "x", Impls: []Impl{im}})
+	var ops []int
+	for _, s := range res.Samples {
+		ops = append(ops, s.Ops)
+	}
+	if want := []int{1, 1000, 1000}; !slices.Equal(ops, want) {
+		t.Errorf("operations %v, want %v", ops, want)
+	}
+}
+
 func TestSampleWithAChangeOfRegimeIsMixed(t *testing.T) {
 	st := newStage()
 	trips := []float64{145, 145, 145, 600, 600, 600}

@@ -175,8 +175,8 @@ static inline void run_parts(struct run *r, unsigned parts, void (*body)(int me)
 		exit(1);
 }
 
-// report checks that the participants together counted what was asked for, and prints the line.
-static inline void report(const struct run *r, uint64_t want_sum) {
+// judged checks that the participants together counted what was asked for, and returns the time that it took.
+static inline uint64_t judged(const struct run *r, uint64_t want_sum) {
 	uint64_t begin = UINT64_MAX, end = 0, count = 0, sum = 0;
 	for (unsigned i = 0; i < r->parts; i++) {
 		const struct part *p = &r->part[i];
@@ -192,7 +192,26 @@ static inline void report(const struct run *r, uint64_t want_sum) {
 		        (unsigned long long)total, (unsigned long long)sum, (unsigned long long)want_sum);
 		exit(1);
 	}
-	printf("%llu %llu\n", (unsigned long long)total, (unsigned long long)(end - begin));
+	return end - begin;
+}
+
+// report prints the line of a run that went well.
+static inline void report(const struct run *r, uint64_t want_sum) {
+	printf("%llu %llu\n", (unsigned long long)total, (unsigned long long)judged(r, want_sum));
+}
+
+// report_turns is report where the participants took turns, and says how fair that was: the least share of the
+// operations as a part of the greatest.
+static inline void report_turns(const struct run *r, uint64_t want_sum) {
+	uint64_t elapsed = judged(r, want_sum), least = UINT64_MAX, most = 1;
+	for (unsigned i = 0; i < r->parts; i++) {
+		least = r->part[i].count < least ? r->part[i].count : least;
+		most = r->part[i].count > most ? r->part[i].count : most;
+	}
+	printf("%llu %llu", (unsigned long long)total, (unsigned long long)elapsed);
+	if (r->parts > 1)
+		printf(" fairness=%.3f", (double)least / (double)most);
+	printf("\n");
 }
 
 // Messages: every one carries its number in its first and in its last eight bytes.

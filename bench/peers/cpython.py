@@ -94,11 +94,22 @@ def share(n, parts, i):
     return n // parts + (1 if i < n % parts else 0)
 
 
-def report(run, n, want_count, want_sum):
+def judge(run, want_count, want_sum):
     count, total = sum(run.count), sum(run.sum) & MASK
     if count != want_count or total != want_sum & MASK:
         sys.exit(f"counted {count} of {want_count} operations, checksum {total} instead of {want_sum & MASK}")
+
+
+def report(run, n, want_count, want_sum):
+    judge(run, want_count, want_sum)
     print(n, run.elapsed())
+
+
+def report_turns(run, n):
+    """Says as well how fair it was: the least share of the operations as a part of the greatest."""
+    judge(run, n, n)
+    fairness = f" fairness={min(run.count) / max(run.count):.3f}" if run.parts > 1 else ""
+    print(f"{n} {run.elapsed()}{fairness}")
 
 
 # Messages carry their number in their first and in their last eight bytes. One message goes through every queue before
@@ -243,11 +254,14 @@ def handover(seconds, n):
 
 
 def lock_body(run, me, lock, counter, n):
-    mine = share(n, run.parts, me)
+    mine = seen = 0
     run.start_line(me)
-    for _ in range(mine):
+    while seen < n:
         lock.acquire()
-        counter.value += 1
+        seen = counter.value
+        if seen < n:
+            counter.value = seen + 1
+            mine += 1
         lock.release()
     run.done(me, mine)
 
@@ -258,15 +272,18 @@ def lock(seconds, n, parts):
     counter = ctx.RawValue("Q", 0)
     finish(start(ctx, run, [lock_body] * parts, (ctx.Lock(), counter, n)))
     run.sum[0] = counter.value
-    report(run, n, n, n)
+    report_turns(run, n)
 
 
 def value_body(run, me, value, n):
-    mine = share(n, run.parts, me)
+    mine = seen = 0
     run.start_line(me)
-    for _ in range(mine):
+    while seen < n:
         with value.get_lock():
-            value.value += 1
+            seen = value.value
+            if seen < n:
+                value.value = seen + 1
+                mine += 1
     run.done(me, mine)
 
 
@@ -276,7 +293,7 @@ def value(seconds, n, parts):
     counter = ctx.Value("Q", 0)
     finish(start(ctx, run, [value_body] * parts, (counter, n)))
     run.sum[0] = counter.value
-    report(run, n, n, n)
+    report_turns(run, n)
 
 
 def nothing():

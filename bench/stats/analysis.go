@@ -1,7 +1,10 @@
 package stats
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/fb2d3dbd/multiproc/bench"
 )
@@ -41,11 +44,25 @@ type Row struct {
 	// Median and interval of the ratios of ns/op to the goroutine and to the multiproc implementation in the same
 	// round; below 1 is faster than those. N is 0 when there is nothing to compare to.
 	ToReference, ToSubject Summary
-	Extra                  map[string]string // of the last sample
+	Fairness               Summary // where participants took turns: see bench.Fairness
 }
 
 // Subject reports whether the row is the one the suite is about.
 func (r Row) Subject() bool { return r.Impl == bench.Subject }
+
+// FairnessNote says how fair the implementations were where participants took turns, or "".
+func (b Block) FairnessNote() string {
+	var parts []string
+	for _, r := range b.Rows {
+		if r.Fairness.N > 0 {
+			parts = append(parts, fmt.Sprintf("%s %.2f", r.Impl, r.Fairness.Median))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "fairness, the least part that one of them had to the greatest: " + strings.Join(parts, ", ")
+}
 
 // Row returns the row of an implementation, or nil.
 func (b Block) Row(impl string) *Row {
@@ -223,12 +240,16 @@ func block(regime bench.Regime, samples []bench.Sample, impls []string) Block {
 	b.Control = Summarize(control)
 	for _, im := range impls {
 		row := Row{Impl: im}
+		var fair []float64
 		for _, s := range samples {
 			if regimeOf(s) == regime && s.Impl == im {
 				row.Values = append(row.Values, s.Value)
-				row.Extra = s.Extra
+				if f, err := strconv.ParseFloat(s.Extra[bench.Fairness], 64); err == nil {
+					fair = append(fair, f)
+				}
 			}
 		}
+		row.Fairness = Summarize(fair)
 		if len(row.Values) == 0 {
 			continue
 		}

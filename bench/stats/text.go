@@ -70,6 +70,9 @@ func writeScenario(b *strings.Builder, sc Scenario, st TextStyle) {
 			t.add(r.Subject(), r.Impl, Time(r.Time.Median), Interval(r.Time), fmt.Sprint(r.Time.N), Ratio(r.ToReference), Ratio(r.ToSubject))
 		}
 		t.write(b, st)
+		if note := bl.FairnessNote(); note != "" {
+			fmt.Fprintf(b, "  %s\n", st.dim(note))
+		}
 	}
 	for _, tr := range sc.Troubles {
 		fmt.Fprintf(b, "  %s\n", st.alarm(fmt.Sprintf("%s %s: %s", tr.Impl, tr.Kind, tr.Reason)))

@@ -46,9 +46,13 @@ func tables(t *testing.T, a *Analysis, st TextStyle) string {
 func TestTables(t *testing.T) {
 	samples := slices.Concat(
 		samplesOf("queue/spsc/64B", "multiproc", near, 17, 17, 17, 17, 17, 17), samplesOf("queue/spsc/64B", "goroutine", near, 58, 58, 58, 58, 58, 58),
+		samplesOf("lock/contended-2", "multiproc", near, 10, 11, 12), samplesOf("lock/contended-2", "pthread", near, 30, 31, 32),
 		samplesOf("wordcount/1", "multiproc", near, 800e6, 800e6), samplesOf("wordcount/1", "goroutine", near, 700e6, 700e6),
 		samplesOf("wordcount/4", "multiproc", near, 400e6, 400e6), samplesOf("wordcount/4", "goroutine", near, 390e6, 390e6))
 	for i := range samples {
+		if samples[i].Impl == "pthread" {
+			samples[i].Extra = map[string]string{bench.Fairness: []string{"0.9", "0.75", "0.8"}[i%3]}
+		}
 		if strings.HasPrefix(samples[i].Scenario, "wordcount") {
 			samples[i].Extra = map[string]string{"digest": "11789f41", "files": "7711", "identifiers": "10319794"}
 		}
@@ -67,6 +71,7 @@ func TestTables(t *testing.T) {
 		"near, control 145 ns   median  95 % interval  n  × goroutine  × multiproc",
 		"multiproc             17.0 ns      17.0–17.0  6         0.29            1",
 		"goroutine             58.0 ns      58.0–58.0  6            1         3.41",
+		"fairness, the least part that one of them had to the greatest: pthread 0.80\n",
 		"wordcount by workers",
 		"multiproc  800 ms  1.00×  400 ms  2.00×",
 		"wordcount: digest 11789f41, the same by multiproc, goroutine; 7711 files, 10319794 identifiers",
