@@ -59,8 +59,7 @@ func (e *EventCount) notify(n int) {
 		if !atomic.CompareAndSwapUint32(e.word, w, w+2) {
 			continue
 		}
-		woken, _ := sys.FutexWake(e.word, n)
-		if woken < n { // nobody is left asleep, unless the word has changed since
+		if wake(e.word, n) < n { // nobody is left asleep, unless the word has changed since
 			atomic.CompareAndSwapUint32(e.word, w+2, (w+4)&^sleepers)
 		}
 		return
@@ -91,14 +90,19 @@ func (e *EventCount) AwaitPeers(ctx context.Context, ready func() (bool, error),
 	if who != nil {
 		bed.peers = peers
 	}
+	bed.idle = idle != nil
 	defer bed.done()
-	return e.park(bed, ready, idle)
+	err := e.park(bed, ready, idle)
+	bed.won = err == nil
+	return err
 }
 
 func (e *EventCount) park(bed *sleeper, ready func() (bool, error), idle func() error) error {
 	for {
 		if err := bed.ctx.Err(); err != nil {
-			e.Notify(1) // a wake-up that was meant for the one who leaves is passed on
+			if bed.kernel {
+				e.Notify(1) // a wake-up that was meant for the one who leaves is passed on
+			}
 			return err
 		}
 		w := atomic.LoadUint32(e.word)
@@ -116,6 +120,7 @@ func (e *EventCount) park(bed *sleeper, ready func() (bool, error), idle func() 
 		}
 		if elapsed && idle != nil {
 			if err := idle(); err != nil {
+				home.spread(e.word) // it may be the end for the others too
 				return err
 			}
 		}

@@ -34,7 +34,7 @@ var (
 // Participants says who this process is among those that share the memory, and which of them are dead. A
 // *shm.Segment is one; [Local] stands in for it where goroutines of one process share memory.
 type Participants interface {
-	// Self returns this process's token, from 1 to 1<<30-1, or 0 once the memory is closed here.
+	// Self returns this process's token, from 1 to 1<<30-2, or 0 once the memory is closed here.
 	Self() uint32
 	// Alive reports whether the participant may still run. False must be proven, not guessed from a time-out; any token
 	// may be asked about.
@@ -79,23 +79,31 @@ func (r Result) String() string {
 // Wait sleeps while *word holds val, until somebody calls [Wake] on the word, in this process or in another that maps the
 // same memory. The error is nil for Woken and Changed, ctx.Err() for TimedOut and Interrupted, and matches
 // errors.ErrUnsupported where there are no futexes. The death of the process that would have woken it ends no Wait: whoever
-// waits for a process that may die waits in slices and looks (as Mutex and EventCount do). It occupies an operating
-// system thread while it sleeps.
+// waits for a process that may die waits in slices and looks (as Mutex and EventCount do).
+//
+// The first few goroutines of a process that sleep take an operating system thread each, the others none: 10,000 may sleep. One of
+// these may be woken when the Wake was meant for fewer, and a Wake that comes without a change of the word may miss them.
 func Wait(ctx context.Context, word *uint32, val uint32) (Result, error) {
 	if r, err := ctxResult(ctx); err != nil {
 		return r, err
 	}
-	stop := wakeOnDone(ctx, word)
-	defer stop()
+	if !sys.Futex {
+		return 0, sys.Unsupported("futex")
+	}
+	s := newSleeper(ctx, word, nil)
+	s.nap = maxSlice // it bounds what a cancellation that fell between the look at ctx and the sleep can cost
+	defer s.done()
 	for {
-		// The slice bounds what a cancellation that fell between the look at ctx and the sleep can cost.
-		switch errno := sys.FutexWait(word, val, slice(ctx, maxSlice)); errno {
-		case 0:
+		s.sleep(val)
+		switch s.errno {
+		case nil:
 			if r, err := ctxResult(ctx); err != nil {
 				return r, err
 			}
+			s.won = true
 			return Woken, nil
 		case sys.EAGAIN:
+			s.won = true
 			return Changed, nil
 		case sys.EINTR, sys.ETIMEDOUT:
 			if r, err := ctxResult(ctx); err != nil {
@@ -104,7 +112,7 @@ func Wait(ctx context.Context, word *uint32, val uint32) (Result, error) {
 		case sys.ENOSYS:
 			return 0, sys.Unsupported("futex")
 		default:
-			return 0, fmt.Errorf("futex wait: %w", errno)
+			return 0, fmt.Errorf("futex wait: %w", s.errno)
 		}
 	}
 }
@@ -117,6 +125,9 @@ func Wake(word *uint32, n int) (int, error) {
 	woken, errno := sys.FutexWake(word, n)
 	switch errno {
 	case 0:
+		if woken < n && parked.Load() != 0 { // as in wake
+			woken += home.wake(word, n-woken)
+		}
 		return woken, nil
 	case sys.ENOSYS:
 		return 0, sys.Unsupported("futex")

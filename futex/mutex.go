@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/race"
-	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
 // MutexSize is the memory that a [Mutex] needs, in bytes. Zeros are an unlocked mutex.
@@ -24,14 +24,21 @@ const MutexSize = 4
 //	0                free                         → owner, by who locks
 //	damaged          free, not declared whole     → owner+damaged, by who locks (gets ErrOwnerDied)
 //	owner            held                         → 0, by the owner; owner'+damaged, by who has proof that owner is dead
-//	owner+waiters    held, somebody may sleep     → 0 and one wake, by the owner; as above
+//	owner+waiters    held, somebody may sleep     → 0 and one wake, by the owner, or after its turn handed+waiters; as above
+//	handed+waiters   free for who has slept       → owner+waiters, by one of those who sleep; by others when it stays so; 0, by
+//	                                                who handed it over and woke nobody
 //	…+damaged        held, ErrOwnerDied was said  → without damaged, by the owner's MarkConsistent
 //
 // It is the futex mutex of Drepper's "Futexes Are Tricky" with the owner in the word, as the kernel's robust futexes have
 // it; the proof of death is the participant's, not the kernel's robust list.
+//
+// A process that unlocks and locks again and again is faster than anybody whom it wakes. So its turn ends a millisecond after the first
+// unlock at which somebody waited: it then hands the lock over, as Go's sync.Mutex does, to those who have slept, and queues behind
+// them. Nobody is named: if the one that was woken dies, another takes its place, and nothing is damaged.
 type Mutex struct {
 	word *uint32
 	who  Participants
+	turn atomic.Int64 // when this process's turn began, in nanoseconds; 0: it has not, or nobody waited
 }
 
 const (
@@ -39,7 +46,15 @@ const (
 	damaged uint32 = 1 << 1
 
 	ownerShift = 2
+
+	// handed stands for an owner when the lock is handed over. It is no participant's token.
+	handed = 1<<30 - 1
+	// maxTurn is how long a process may take the lock again and again while others wait.
+	maxTurn = time.Millisecond
 )
+
+// isFree reports whether nobody owns the lock whose word is w.
+func isFree(w uint32) bool { return w>>ownerShift == 0 || w>>ownerShift == handed }
 
 // NewMutex views the first MutexSize bytes of mem as a mutex. Every process that shares the memory does the same; who
 // says which of them are alive, as a *shm.Segment does for its own memory.
@@ -76,7 +91,7 @@ func (m *Mutex) TryLock() error {
 	for {
 		w := atomic.LoadUint32(m.word)
 		next := me<<ownerShift | w&(damaged|waiters)
-		if w>>ownerShift != 0 {
+		if !isFree(w) {
 			if w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
 				return ErrLocked
 			}
@@ -117,11 +132,17 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 	var spin spinner
 	var asleep uint32 // waiters once this call has slept: others may sleep too, and who unlocks must wake one
 	var bed *sleeper
+	early := false // this call slept before the lock was handed over
+	tries := 2     // else, slices that it leaves to those who did
 	for {
 		w := atomic.LoadUint32(m.word)
-		if w>>ownerShift == 0 {
+		if w>>ownerShift == 0 || w>>ownerShift == handed && (early || tries <= 0) {
 			next := me<<ownerShift | w&(damaged|waiters) | asleep
 			if atomic.CompareAndSwapUint32(m.word, w, next) {
+				if bed != nil {
+					bed.won = true
+				}
+				m.turn.Store(0)
 				return m.taken(me, next)
 			}
 			continue
@@ -138,20 +159,23 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 		fault.Point("mutex.waiting")
 		if bed == nil {
 			bed = newSleeper(ctx, m.word, m.who)
-			bed.peers = m.owner
+			bed.peers, bed.exclusive = m.owner, true
 			defer bed.done()
 		}
 		asleep = waiters
+		early = early || w>>ownerShift != handed
 		if !bed.sleep(w | waiters) {
 			continue
 		}
-		if w = atomic.LoadUint32(m.word); w>>ownerShift == 0 || w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
+		tries--
+		if w = atomic.LoadUint32(m.word); isFree(w) || w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
 			continue
 		}
 		// Only a survivor can have changed the word since, by the same exchange; the dead does not come back.
 		next := me<<ownerShift | damaged | waiters
 		if atomic.CompareAndSwapUint32(m.word, w, next) {
 			fault.Point("mutex.robbed")
+			bed.won = true
 			return m.taken(me, next)
 		}
 	}
@@ -159,7 +183,7 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 
 // owner lists who holds the lock: whose death a waiter has to hear of.
 func (m *Mutex) owner() []uint32 {
-	if owner := atomic.LoadUint32(m.word) >> ownerShift; owner != 0 && owner != m.who.Self() {
+	if owner := atomic.LoadUint32(m.word) >> ownerShift; owner != 0 && owner != handed && owner != m.who.Self() {
 		return []uint32{owner}
 	}
 	return nil
@@ -171,8 +195,8 @@ func (m *Mutex) giveUp(ctx context.Context, me uint32) error {
 	if err == nil {
 		err = m.confirm(me)
 	}
-	if err != nil && atomic.LoadUint32(m.word)>>ownerShift == 0 {
-		sys.FutexWake(m.word, 1)
+	if err != nil && isFree(atomic.LoadUint32(m.word)) {
+		wake(m.word, 1)
 	}
 	return err
 }
@@ -197,14 +221,37 @@ func (m *Mutex) unlockSlow(me uint32) error {
 		if w>>ownerShift != me {
 			return ErrNotOwner
 		}
-		if atomic.CompareAndSwapUint32(m.word, w, w&damaged) {
-			fault.Point("mutex.unlocked") // a death here loses the wake-up: the sleeper's slice finds the lock free
-			if w&waiters != 0 {
-				sys.FutexWake(m.word, 1)
+		if w&waiters == 0 {
+			if atomic.CompareAndSwapUint32(m.word, w, w&damaged) {
+				return nil
+			}
+			continue
+		}
+		if !m.turnOver() {
+			if atomic.CompareAndSwapUint32(m.word, w, w&damaged) {
+				fault.Point("mutex.unlocked") // a death here loses the wake-up: the sleeper's slice finds the lock free
+				wakeNear(m.word)
+				return nil
+			}
+			continue
+		}
+		next := handed<<ownerShift | w&(damaged|waiters)
+		if atomic.CompareAndSwapUint32(m.word, w, next) {
+			fault.Point("mutex.handed") // a death here or below loses the wake-up too; who sleeps may take it after a slice
+			m.turn.Store(0)
+			if wake(m.word, 1) == 0 { // nobody sleeps; who is about to sees that the word has changed
+				fault.Point("mutex.unwanted")
+				atomic.CompareAndSwapUint32(m.word, next, w&damaged)
 			}
 			return nil
 		}
 	}
+}
+
+// turnOver reports whether this process has had the lock for long enough while others waited.
+func (m *Mutex) turnOver() bool {
+	now := time.Now().UnixNano()
+	return !m.turn.CompareAndSwap(0, now) && now-m.turn.Load() > int64(maxTurn)
 }
 
 // MarkConsistent declares that what the lock guards has been mended after ErrOwnerDied. The caller's process must hold
@@ -227,6 +274,9 @@ func (m *Mutex) MarkConsistent() error {
 
 // Locked reports whether somebody holds the lock, and the token of the process that does.
 func (m *Mutex) Locked() (owner uint32, held bool) {
-	owner = atomic.LoadUint32(m.word) >> ownerShift
-	return owner, owner != 0
+	w := atomic.LoadUint32(m.word)
+	if isFree(w) {
+		return 0, false
+	}
+	return w >> ownerShift, true
 }

@@ -2,6 +2,7 @@ package futex
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/cpu"
@@ -13,7 +14,32 @@ const (
 	spinYields = 3                     // then the CPU is offered to others, before a real sleep
 )
 
-var manyCPUs = runtime.NumCPU() > 1
+var (
+	cpus     = runtime.NumCPU()
+	manyCPUs = cpus > 1
+)
+
+// spins counts the spins of this process that began in the same span of spinFor: span:56 | spins:8.
+var spins atomic.Uint64
+
+// maySpin reports whether a CPU is likely to be free for a spin that begins now: more than there are CPUs only keep from running
+// those that they wait for.
+func maySpin(now time.Time) bool {
+	span := uint64(now.UnixNano()) / uint64(spinFor) << 8
+	for {
+		v := spins.Load()
+		next := span | 1
+		if v&^255 == span {
+			if v&255 >= uint64(min(cpus, 255)) {
+				return false
+			}
+			next = v + 1
+		}
+		if spins.CompareAndSwap(v, next) {
+			return true
+		}
+	}
+}
 
 // A spinner is one wait's budget of looking again before it sleeps.
 type spinner struct {
@@ -27,7 +53,10 @@ type spinner struct {
 func (s *spinner) again(pauses uint32) bool {
 	if manyCPUs && s.yields == 0 {
 		if s.rounds == 0 {
-			s.start = time.Now()
+			if s.start = time.Now(); !maySpin(s.start) {
+				s.yields = 1
+				return s.again(pauses)
+			}
 		}
 		s.rounds++
 		if s.rounds&7 != 0 || time.Since(s.start) < spinFor {

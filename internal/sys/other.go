@@ -121,3 +121,15 @@ func (p *ProcessFD) Wait() error { return Unsupported("a descriptor of a process
 
 // Close does nothing.
 func (p *ProcessFD) Close() {}
+
+// MaxFutexes is the most words that one [FutexWaitAny] takes.
+const MaxFutexes = 128
+
+// A FutexWord is a word and the value that it must hold.
+type FutexWord struct{}
+
+// Set does nothing.
+func (w *FutexWord) Set(word *uint32, val uint32) {}
+
+// FutexWaitAny returns ENOSYS.
+func FutexWaitAny(words []FutexWord, d time.Duration) (int, syscall.Errno) { return 0, ENOSYS }
