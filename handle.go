@@ -53,3 +53,22 @@ func (o *object) free() error {
 	}
 	return o.seg.Free(o.ref)
 }
+
+// holder describes the process that a token is of.
+func (o *object) holder(token uint32, held bool) (p shm.Participant, ok bool) {
+	if !held {
+		return shm.Participant{}, false
+	}
+	return o.seg.Participant(token)
+}
+
+// holders describes the processes that the tokens are of; those who have left since are not among them.
+func (o *object) holders(tokens map[uint32]int) []shm.Participant {
+	var all []shm.Participant
+	for token := range tokens {
+		if p, ok := o.seg.Participant(token); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}

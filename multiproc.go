@@ -2,7 +2,7 @@
 // values that survive the death of any of them.
 //
 // A function becomes a [Target] in a package-level variable, [Init] is the first statement of main, and Start runs the
-// target in a process of its own. Handles in its argument ([Queue], [Mutex], [Value], [Array], and
+// target in a process of its own. Handles in its argument ([Queue], [Mutex] and the other locks, [Value], [Array], and
 // *shm.Segment) refer to the same objects in the child:
 //
 //	var square = multiproc.NewTarget("square", func(ctx context.Context, job Job) error {
@@ -61,6 +61,14 @@ var (
 	ErrNotOwner = futex.ErrNotOwner
 	// ErrOwnerDied comes with the lock held: its owner died while it held it.
 	ErrOwnerDied = futex.ErrOwnerDied
+	// ErrDamaged says to a reader that a writer died and nobody has mended what the lock guards; the lock is not held.
+	ErrDamaged = futex.ErrDamaged
+	// ErrBound says that a semaphore has as many permits as it can have.
+	ErrBound = futex.ErrBound
+	// ErrBroken says that a barrier is broken: a party died or gave up, its action failed, or somebody called Abort or Reset.
+	ErrBroken = futex.ErrBroken
+	// ErrTooMany says that every place in a lock's memory is taken; make it with more.
+	ErrTooMany = futex.ErrTooMany
 	// ErrCorrupt says that what stands in shared memory, or in a message, cannot be.
 	ErrCorrupt = shm.ErrCorrupt
 )

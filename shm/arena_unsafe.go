@@ -20,6 +20,13 @@ const (
 	KindArray
 	KindMutex
 	KindQueue
+	KindRWMutex
+	KindRLock
+	KindSemaphore
+	KindBoundedSemaphore
+	KindCond
+	KindEvent
+	KindBarrier
 
 	KindUser Kind = 1 << 8
 )
