@@ -33,7 +33,7 @@ func awaitParties(t testing.TB, b *futex.Barrier, n int) {
 // Round after round, all numbers are given out, the action runs once, and nobody is a round ahead.
 func TestBarrierRounds(t *testing.T) {
 	const parties, rounds = 4, 500
-	var all crowd
+	var all folk
 	bs := newBarriers(t, parties, all.one(1), all.one(1), all.one(2), all.one(3))
 	var actions atomic.Int64
 	var numbers [rounds][parties]atomic.Int64
@@ -71,7 +71,7 @@ func TestBarrierRounds(t *testing.T) {
 }
 
 func TestBarrierAbortAndReset(t *testing.T) {
-	var all crowd
+	var all folk
 	bs := newBarriers(t, 3, all.one(1), all.one(2), all.one(3))
 	ctx := context.Background()
 	_, err := bs[0].Wait(ended())
@@ -118,7 +118,7 @@ func TestBarrierAbortAndReset(t *testing.T) {
 }
 
 func TestBarrierAction(t *testing.T) {
-	var all crowd
+	var all folk
 	bs := newBarriers(t, 2, all.one(1), all.one(2))
 	ctx := context.Background()
 	bad := errors.New("bad")
@@ -155,7 +155,7 @@ func TestBarrierAction(t *testing.T) {
 // A party that died while it waited breaks the barrier for those who wait and for the last to come; the places of the dead are had
 // again after Reset. One that died in the action does as well.
 func TestBarrierOfTheDead(t *testing.T) {
-	var all crowd
+	var all folk
 	bs := newBarriers(t, 3, all.one(1), all.one(2), all.one(3), all.one(4))
 	ctx := context.Background()
 	die := func(token uint32) { all.kill(token); all.leave(token) }

@@ -55,7 +55,7 @@ func (c condOf) notify(t testing.TB, n int) {
 }
 
 func TestCond(t *testing.T) {
-	var all crowd
+	var all folk
 	cs := newConds(t, 4, all.one(1), all.one(2))
 	a, b := cs[0], cs[1]
 	ctx := context.Background()
@@ -99,7 +99,7 @@ func TestCond(t *testing.T) {
 
 // Whoever died before a notification takes none, and what one was told who dies before its Wait returns goes to another.
 func TestCondOfTheDead(t *testing.T) {
-	var all crowd
+	var all folk
 	cs := newConds(t, 8, all.one(1), all.one(2), all.one(3), all.one(4))
 	ctx := context.Background()
 	first := cs[1].wait(t, ctx)
@@ -131,7 +131,7 @@ func TestCondOfTheDead(t *testing.T) {
 
 // A wait whose lock's owner dies meanwhile comes back with the lock and the news.
 func TestCondLockOwnerDies(t *testing.T) {
-	var all crowd
+	var all folk
 	cs := newConds(t, 2, all.one(1), all.one(2))
 	ctx := context.Background()
 	waits := waiting(func() error {
@@ -180,7 +180,7 @@ func TestCondOnOtherLocks(t *testing.T) {
 }
 
 func TestCondWaitFor(t *testing.T) {
-	var all crowd
+	var all folk
 	cs := newConds(t, 4, all.one(1), all.one(2))
 	ctx := context.Background()
 	state := 0
@@ -209,7 +209,7 @@ func TestCondWaitFor(t *testing.T) {
 // What is put under the condition is taken once, by many at a time, some of whom give up.
 func TestCondLosesNothing(t *testing.T) {
 	const takers, items = 6, 3000
-	var all crowd
+	var all folk
 	var who []futex.Participants
 	for i := range takers + 1 {
 		who = append(who, all.one(uint32(i+1)))

@@ -8,7 +8,7 @@ import (
 )
 
 func TestEvent(t *testing.T) {
-	var all crowd
+	var all folk
 	mem := make([]byte, futex.EventSize)
 	a := must(futex.NewEvent(mem, all.one(1)))(t)
 	b := must(futex.NewEvent(mem, all.one(2)))(t)

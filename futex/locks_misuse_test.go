@@ -16,7 +16,7 @@ import (
 func TestLocksAfterClose(t *testing.T) {
 	for name, c := range lockCases {
 		t.Run(name, func(t *testing.T) {
-			var all crowd
+			var all folk
 			mem := make([]byte, c.size)
 			who := all.one(7)
 			if c.create != nil {
@@ -39,7 +39,7 @@ func TestLocksInGarbage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for round := range 60 {
-				var all crowd
+				var all folk
 				mem := make([]byte, c.size)
 				who := all.one(7)
 				if c.create != nil {

@@ -10,16 +10,16 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 )
 
-// A crowd stands in for processes: each has a token, and some are dead.
-type crowd struct {
+// A folk stands in for processes: each has a token, and some are dead.
+type folk struct {
 	mu   sync.Mutex
 	dead map[uint32]bool
 	gone map[uint32]bool // have closed the memory
 }
 
-func (c *crowd) one(token uint32) futex.Participants { return &person{c, token} }
+func (c *folk) one(token uint32) futex.Participants { return &person{c, token} }
 
-func (c *crowd) kill(token uint32) {
+func (c *folk) kill(token uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead == nil {
@@ -28,7 +28,7 @@ func (c *crowd) kill(token uint32) {
 	c.dead[token] = true
 }
 
-func (c *crowd) leave(token uint32) {
+func (c *folk) leave(token uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone == nil {
@@ -38,7 +38,7 @@ func (c *crowd) leave(token uint32) {
 }
 
 type person struct {
-	*crowd
+	*folk
 	token uint32
 }
 

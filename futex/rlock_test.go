@@ -9,7 +9,7 @@ import (
 )
 
 func TestRLock(t *testing.T) {
-	var all crowd
+	var all folk
 	mem := make([]byte, futex.RLockSize)
 	a := must(futex.NewRLock(mem, all.one(1)))(t)
 	b := must(futex.NewRLock(mem, all.one(2)))(t)

@@ -20,7 +20,7 @@ func newRW(t testing.TB, readers int, who ...futex.Participants) []*futex.RWMute
 }
 
 func TestRWMutex(t *testing.T) {
-	var all crowd
+	var all folk
 	l := newRW(t, 2, all.one(1), all.one(2), all.one(3))
 	a, b, c := l[0], l[1], l[2]
 	want(t, a.Unlock(), futex.ErrNotOwner)
@@ -73,7 +73,7 @@ func TestRWMutex(t *testing.T) {
 
 // A writer that dies while it writes leaves damage, one that waits none; a reader harms nobody.
 func TestRWMutexOfTheDead(t *testing.T) {
-	var all crowd
+	var all folk
 	l := newRW(t, 4, all.one(1), all.one(2), all.one(3), all.one(4))
 	ok(t, l[1].RLock(ended()))
 	all.kill(2)
@@ -113,7 +113,7 @@ func TestRWMutexOfTheDead(t *testing.T) {
 
 // Writers exclude all, readers see no half of a change.
 func TestRWMutexExcludes(t *testing.T) {
-	var all crowd
+	var all folk
 	var who []futex.Participants
 	for i := range 6 {
 		who = append(who, all.one(uint32(i/2+1)))

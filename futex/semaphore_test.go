@@ -27,7 +27,7 @@ func free(t testing.TB, s interface{ Free() (int, error) }, n int) {
 }
 
 func TestSemaphore(t *testing.T) {
-	var all crowd
+	var all folk
 	s := newSemaphore(t, 2, 4, all.one(1), all.one(2))
 	free(t, s[0], 2)
 	ok(t, s[0].Acquire(ended()))
@@ -69,7 +69,7 @@ func TestSemaphore(t *testing.T) {
 }
 
 func TestBoundedSemaphore(t *testing.T) {
-	var all crowd
+	var all folk
 	mem := make([]byte, futex.SemaphoreSize(2))
 	a := must(futex.CreateBoundedSemaphore(mem, 2, all.one(1)))(t)
 	b := must(futex.OpenBoundedSemaphore(mem, all.one(2)))(t)
@@ -91,7 +91,7 @@ func TestBoundedSemaphore(t *testing.T) {
 
 // The permits of the dead come back, to who tries and to who waits; those of the living do not.
 func TestSemaphoreOfTheDead(t *testing.T) {
-	var all crowd
+	var all folk
 	s := newSemaphore(t, 3, 3, all.one(1), all.one(2), all.one(3))
 	for _, x := range s {
 		ok(t, x.TryAcquire())
@@ -111,7 +111,7 @@ func TestSemaphoreOfTheDead(t *testing.T) {
 // Never more than the permits are out, and none is lost, whatever moves.
 func TestSemaphoreCounts(t *testing.T) {
 	const permits, workers, rounds = 3, 8, 2000
-	var all crowd
+	var all folk
 	var who []futex.Participants
 	for i := range workers {
 		who = append(who, all.one(uint32(i/2+1)))
