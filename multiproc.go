@@ -55,6 +55,11 @@ var (
 	ErrEmpty = ringbuf.ErrEmpty
 	// ErrTooLarge says that a message can never fit into the queue.
 	ErrTooLarge = ringbuf.ErrTooLarge
+	// ErrPeerDied says that the processes that could end a wait are gone: who could put, for a Get of an empty queue, and who could take, for
+	// a Put into a full one.
+	ErrPeerDied = ringbuf.ErrPeerDied
+	// ErrNotHeld says that a value is not, or no longer, in this process's hands.
+	ErrNotHeld = ringbuf.ErrNotHeld
 	// ErrLocked says that a try found the lock held.
 	ErrLocked = futex.ErrLocked
 	// ErrNotOwner says that this process does not hold the lock.

@@ -1,427 +1,288 @@
 package ringbuf
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/futex"
-	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/owner"
 )
 
 var mpmcMagic = layout.Magic("MPRBMPMC")
 
-// MPMCSize returns the bytes of memory for an [MPMC] of this capacity in bytes, which is rounded up to a power of two.
-func MPMCSize(capacity int) int {
-	n := SPSCSize(capacity)
-	if n == 0 {
-		return 0
-	}
-	return mpmcHeaderSize + n
-}
-
-// An MPMC is a queue for many producers and many consumers, processes and goroutines. Messages of one producer are taken in its order.
-// Any number of goroutines may use one MPMC.
+// An MPMC is a queue for many producers and many consumers, processes and goroutines; any number of goroutines may use one MPMC.
+// Messages of one producer are taken in its order, and the whole is linearizable.
 //
-// It is the ring of [SPSC] with a robust lock on either side. The ring's single committing stores make it whole at every
-// instruction, so who takes a lock from the dead has nothing to mend but the count of messages. A process that is
-// stopped while it copies a message holds up its side until it goes on.
+// A process that is killed at any instruction harms nobody: a message whose Put returned is delivered, and one that a dead
+// consumer had taken and not acknowledged is handed out again. A process that is stopped blocks nobody: put and get are
+// lock-free.
+//
+// Messages stand in slots; a ring of cells says which slot holds the message of which position, and the compare-and-swap of one cell is the put, and
+// the get. The slot's word records who owns it, which is what repair goes by. docs/design/queue.md has the protocol, and docs/models its
+// model.
 type MPMC struct {
-	hdr   *mpmcHeader
-	limit uint64
-	put   Producer // guarded by putMu
-	get   Consumer // guarded by getMu
-	gets  uint64   // hdr.gets when a put last looked; guarded by putMu
-	putMu *futex.Mutex
-	getMu *futex.Mutex
+	geometry
+	parts
+	who     futex.Participants
+	coming  func() bool
+	members *owner.Members
+	limit   int // of deliveries
+
+	life   atomic.Uint32 // owner.Life when me was set
+	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number
+	seen   atomic.Uint32 // gen when there was nothing to be handed out again
+	cursor atomic.Uint32 // where the search for a free slot begins
+	runs   atomic.Uint32 // where the search for free units begins
+	pause  atomic.Uint32 // how long a consumer stays away from an empty queue
+
+	dataEvent, roomEvent, doneEvent *futex.EventCount
 }
 
 // MPMCOptions are for creating a queue. Nil and the zero value work.
 type MPMCOptions struct {
 	Options
-	// Limit is the most messages that the queue holds at a time; 0 means as many as fit into its bytes.
-	Limit int
+	// Capacity is the most messages that the queue holds at a time, not counting those taken and not yet acknowledged. 0 means 1024.
+	Capacity int
+	// MessageSize is the size in bytes of a usual message: one of up to this size stands in its slot. 0 means 96.
+	MessageSize int
+	// Arena is the memory in bytes for larger messages, those that wait and those not yet acknowledged; none may be larger. 0 means
+	// that there are no larger messages.
+	Arena int
+	// Spares is the number of slots for messages that are being put, or were taken and not yet acknowledged. When all are in use a put waits. 0
+	// means as many as Capacity, and at least 128.
+	Spares int
+	// Members is the number of processes that can use the queue at a time, 1 to 4094. 0 means 4094.
+	Members int
+	// MaxDeliveries is how often a message is handed out, at most 32767: when the last consumer has died with it, or has given it
+	// back, it is set aside for DeadLetter. 0 means without a limit.
+	MaxDeliveries int
+	// Zeroed says that the memory is known to hold zeros, as that of a new segment does: what is not used is then not touched.
+	Zeroed bool
 }
 
-// CreateMPMC makes a queue of mem, which is overwritten. The capacity is the largest power of two that fits; [MPMCSize]
-// says how much memory a capacity takes.
+const (
+	defaultCapacity    = 1024
+	defaultMessageSize = 128 - slotHead
+	minSpares          = 128
+)
+
+func (o *MPMCOptions) geometry() (g geometry, err error) {
+	for _, f := range []struct {
+		name    string
+		v, most int
+	}{
+		{"Capacity", o.Capacity, maxSlots - 1}, {"Spares", o.Spares, maxSlots - 1}, {"Members", o.Members, maxMembers},
+		{"MaxDeliveries", o.MaxDeliveries, maxDeliveries}, {"MessageSize", o.MessageSize, math.MaxInt32 / 2}, {"Arena", o.Arena, math.MaxInt / 8},
+	} {
+		if f.v < 0 || f.v > f.most {
+			return g, fmt.Errorf("ringbuf: MPMCOptions.%s is %d; it must be from 0 to %d", f.name, f.v, f.most)
+		}
+	}
+	capacity := or(o.Capacity, defaultCapacity)
+	spares := or(o.Spares, min(max(capacity, minSpares), maxSlots-capacity))
+	if spares > maxSlots-capacity {
+		return g, fmt.Errorf("ringbuf: Capacity %d and Spares %d are together more than %d", capacity, spares, maxSlots)
+	}
+	inline := or(o.MessageSize, defaultMessageSize)
+	stride := (inline + slotHead + minStride - 1) &^ (minStride - 1)
+	g = geometry{
+		positions: newPositions(capacity),
+		slots:     uint64(capacity + spares),
+		stride:    uint64(stride),
+		memberMax: or(o.Members, maxMembers),
+	}
+	if arena := o.Arena; arena > g.inline() {
+		shift := max(8, bits.Len(uint(arena-1))-10) // about a thousand units
+		if shift > maxUnitShift {
+			return g, fmt.Errorf("ringbuf: an Arena of %d bytes is too large", arena)
+		}
+		g.unitShift = uint8(shift)
+		g.unitCount = uint64((arena + 1<<shift - 1) >> shift)
+	}
+	if g.slots > uint64(math.MaxInt/4)/g.stride {
+		return g, fmt.Errorf("ringbuf: a queue of %d slots of %d bytes is too large", g.slots, g.stride)
+	}
+	g.place()
+	return g, nil
+}
+
+func or(v, def int) int {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// MPMCSize returns the bytes of memory that a queue with these options takes.
+func MPMCSize(o *MPMCOptions) (int, error) {
+	if o == nil {
+		o = &MPMCOptions{}
+	}
+	g, err := o.geometry()
+	return g.total, err
+}
+
+// CreateMPMC makes a queue in mem, which is overwritten; [MPMCSize] says how much it takes.
 func CreateMPMC(mem []byte, o *MPMCOptions) (*MPMC, error) {
 	if o == nil {
 		o = &MPMCOptions{}
 	}
-	if o.Limit < 0 {
-		return nil, fmt.Errorf("ringbuf: a limit of %d messages", o.Limit)
-	}
-	h, err := mpmcHeaderAt(mem)
+	g, err := o.geometry()
 	if err != nil {
 		return nil, err
 	}
-	s, err := CreateSPSC(mem[mpmcHeaderSize:], &o.Options)
+	h, err := headerOf(mem)
 	if err != nil {
 		return nil, err
 	}
-	*h = mpmcHeader{limit: uint64(o.Limit)}
-	h.head.Publish(mpmcMagic, uint64(mpmcHeaderSize+spscHeaderSize+s.capacity))
-	return newMPMC(h, s)
+	if len(mem) < g.total {
+		return nil, fmt.Errorf("ringbuf: %d bytes of memory; this queue needs %d", len(mem), g.total)
+	}
+	if !o.Zeroed {
+		clear(mem[:g.arenaOff])
+	}
+	h.write(&g, o.MaxDeliveries)
+	return newMPMC(mem, g, o.MaxDeliveries, &o.Options)
 }
 
 // OpenMPMC opens the queue that another process made in the same memory.
 func OpenMPMC(mem []byte, o *Options) (*MPMC, error) {
-	h, err := mpmcHeaderAt(mem)
+	h, err := headerOf(mem)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := h.head.Check(mpmcMagic, uint64(len(mem))); err != nil {
+	size, err := h.head.Check(mpmcMagic, uint64(len(mem)))
+	if err != nil {
 		return nil, fmt.Errorf("ringbuf: open: %w", err)
 	}
-	s, err := OpenSPSC(mem[mpmcHeaderSize:], o)
+	g, limit, err := h.read(size)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ringbuf: open: %w", err)
 	}
-	return newMPMC(h, s)
+	return newMPMC(mem, g, limit, o)
 }
 
-func newMPMC(h *mpmcHeader, s *SPSC) (*MPMC, error) {
-	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
-	if err != nil {
-		return nil, err
+func newMPMC(mem []byte, g geometry, limit int, o *Options) (*MPMC, error) {
+	who := o.participants()
+	q := &MPMC{geometry: g, who: who, coming: o.coming(), limit: limit}
+	var members []uint64
+	q.parts, members = g.parts(mem[:g.total:g.total])
+	q.members = owner.NewMembers(members, who)
+	q.cursor.Store(uint32(g.n))
+	q.pause.Store(minPause)
+	for _, e := range []struct {
+		word *uint32
+		to   **futex.EventCount
+	}{{&q.hdr.data, &q.dataEvent}, {&q.hdr.room, &q.roomEvent}, {&q.hdr.done, &q.doneEvent}} {
+		var err error
+		if *e.to, err = futex.NewEventCount(layout.View(e.word)); err != nil {
+			return nil, err
+		}
 	}
-	q := &MPMC{hdr: h, limit: atomic.LoadUint64(&h.limit), put: Producer{ring: r}, get: Consumer{ring: r}}
-	if q.putMu, err = futex.NewMutex(h.putLock[:], s.who); err != nil {
-		return nil, err
-	}
-	if q.getMu, err = futex.NewMutex(h.getLock[:], s.who); err != nil {
+	if _, err := q.enter(0); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
-// MaxMessage returns the size of the largest message in bytes.
-func (q *MPMC) MaxMessage() int { return int(q.put.mask) + 1 - recordHead }
+// A member's flags.
+const (
+	hasPut uint64 = 1 << iota
+	hasGot
+	noPut
+	noGet
 
-// Limit returns the most messages that the queue holds at a time, or 0 for as many as fit.
-func (q *MPMC) Limit() int { return int(q.limit) }
+	toClosed = 2 // from hasPut to noPut, and from hasGot to noGet
 
-// Len returns the number of messages at this instant.
-func (q *MPMC) Len() (int, error) {
-	gets := atomic.LoadUint64(&q.hdr.gets) // first: it never passes the puts loaded after it
-	puts := atomic.LoadUint64(&q.hdr.puts)
-	return int(min(puts-gets, q.put.mask+1)), q.put.usable()
+	myFlags = 16 // where they stand in MPMC.me
+	myToken = 32
+)
+
+// identity is who this process is in the queue for the time of a call.
+type identity struct {
+	token uint32
+	id    uint64
 }
 
-// Put copies msg into the queue, waiting for room until ctx ends. When it returns nil the message will be delivered, whatever
-// happens to this process.
-func (q *MPMC) Put(ctx context.Context, msg []byte) error {
-	n, err := q.PutBatch(ctx, [][]byte{msg})
-	if n == 1 {
-		return nil
+// enter returns this process's number, which it takes at the first call, and again when it has become another process by a
+// fork. flag says what the call is going to do.
+func (q *MPMC) enter(flag uint64) (identity, error) {
+	tok := q.who.Self()
+	me := q.me.Load()
+	if uint32(me>>myToken) == tok && me>>myFlags&(flag|flag<<toClosed) == flag {
+		return identity{tok, me & (1<<ownerBits - 1)}, nil
 	}
-	return err
+	return q.enterSlow(tok, flag)
 }
 
-// TryPut copies msg into the queue, or returns ErrFull.
-func (q *MPMC) TryPut(msg []byte) error {
-	if err := q.lockPut(context.Background()); err != nil {
-		return err
+func (q *MPMC) enterSlow(tok uint32, flag uint64) (identity, error) {
+	life := owner.Life.Load()
+	if tok == 0 {
+		return identity{}, ErrClosed
 	}
-	err := q.putLocked(msg)
-	q.put.flush()
-	return q.unlock(q.putMu, err)
-}
-
-// PutBatch puts messages in order, with nobody's between those that find room together, and waits for room until ctx
-// ends. It returns how many it put; err says why not all.
-func (q *MPMC) PutBatch(ctx context.Context, msgs [][]byte) (int, error) {
-	n := 0
-	for {
-		if err := q.lockPut(ctx); err != nil {
-			return n, err
-		}
-		var err error
-		for n < len(msgs) && err == nil {
-			if err = q.putLocked(msgs[n]); err == nil {
-				n++
-			}
-		}
-		q.put.flush()
-		if err = q.unlock(q.putMu, err); err != ErrFull {
-			return n, err
-		}
-		size := len(msgs[n])
-		if err := q.put.roomEvent.Await(ctx, func() (bool, error) { return q.hasRoom(size) }, func() error { return q.lookAgain(ctx) }); err != nil && err != errLookAgain {
-			return n, err
-		}
-	}
-}
-
-// errLookAgain ends a producer's sleep.
-var errLookAgain = errors.New("ringbuf: look again")
-
-// lookAgain sends a producer that has slept for a slice to the locks, which tell it if an owner died: the count of messages
-// that it waits for to fall may be wrong since, and nobody else may have a reason to take those locks.
-func (q *MPMC) lookAgain(ctx context.Context) error {
-	if q.limit == 0 {
-		return nil
-	}
-	if err := q.getMu.TryLock(); err == nil || errors.Is(err, futex.ErrOwnerDied) {
-		if e := q.getMu.Unlock(); e != nil {
-			return e
-		}
-		if err != nil {
-			if err := q.recount(ctx); err != nil {
-				return err
+	fresh := func(number int) {
+		atomic.AddUint32(&q.hdr.joined, 1)
+		for {
+			top := atomic.LoadUint32(&q.hdr.top)
+			if top >= uint32(number) || atomic.CompareAndSwapUint32(&q.hdr.top, top, uint32(number)) {
+				return
 			}
 		}
 	}
-	return errLookAgain
-}
-
-// lockPut takes the producers' lock and looks where the ring stands.
-func (q *MPMC) lockPut(ctx context.Context) error {
-	if err := q.lock(ctx, q.putMu); err != nil {
-		return err
-	}
-	p := &q.put
-	p.tail = atomic.LoadUint64(&p.hdr.tail)
-	p.published = p.tail
-	if p.tail-p.head > p.mask+1 { // this process has not put for a lap: look at the head again
-		p.head = atomic.LoadUint64(&p.hdr.headIdx)
-	}
-	if err := p.checkIndices(p.head, p.tail); err != nil {
-		return q.unlock(q.putMu, err)
-	}
-	if atomic.LoadUint32(&p.hdr.producerState) == isClosed {
-		return q.unlock(q.putMu, ErrClosed)
-	}
-	return nil
-}
-
-// putLocked writes msg behind the tail. It is published by the flush that follows.
-func (q *MPMC) putLocked(msg []byte) error {
-	if len(msg) > q.MaxMessage() { // at once, and not after a wait for others to leave
-		return fmt.Errorf("%w: %d bytes; the queue takes up to %d", ErrTooLarge, len(msg), q.MaxMessage())
-	}
-	puts := atomic.LoadUint64(&q.hdr.puts)
-	if q.limit != 0 && puts-q.gets >= q.limit {
-		if q.gets = atomic.LoadUint64(&q.hdr.gets); puts-q.gets >= q.limit {
-			return ErrFull
-		}
-	}
-	buf, err := q.put.place(len(msg))
+	id, err := q.members.Join(tok, fresh)
 	if err != nil {
-		return err
+		if _, e := q.bury(tok); e != nil {
+			return identity{}, e
+		}
+		if id, err = q.members.Join(tok, fresh); err != nil {
+			return identity{}, fmt.Errorf("ringbuf: join the queue: %w", err)
+		}
 	}
-	copy(buf, msg)
-	q.put.append(len(msg))
-	atomic.StoreUint64(&q.hdr.puts, puts+1)
-	fault.Point("mpmc.put.counted")
+	if _, have := q.members.Get(id); have&(flag<<toClosed) != 0 {
+		return identity{}, ErrClosed // this process has said that it will not
+	}
+	q.members.Flag(id, flag)
+	for {
+		old := q.me.Load()
+		next := uint64(tok)<<myToken | flag<<myFlags | uint64(id)
+		if uint32(old>>myToken) == tok {
+			next |= old
+		}
+		if q.me.CompareAndSwap(old, next) {
+			q.life.Store(life)
+			return identity{tok, uint64(id)}, q.usable(tok)
+		}
+	}
+}
+
+// forked reports whether this may be another process than the one that me names.
+func (q *MPMC) forked() bool { return owner.Life.Load() != q.life.Load() }
+
+// usable returns ErrClosed once the memory is closed in this process: what was done may have been done to memory that nobody
+// shares.
+func (q *MPMC) usable(tok uint32) error {
+	if q.who.Self() != tok {
+		return ErrClosed
+	}
 	return nil
 }
 
-// hasRoom looks, without a lock, whether a put of size bytes is worth a try.
-func (q *MPMC) hasRoom(size int) (bool, error) {
-	h := q.put.hdr
-	if err := q.put.usable(); err != nil {
-		return false, err
+// here is usable for the identity that the last call had.
+func (q *MPMC) here() error { return q.usable(uint32(q.me.Load() >> myToken)) }
+
+// corrupt is the error for something that cannot stand in the memory, or ErrClosed when that is why.
+func (q *MPMC) corrupt(format string, args ...any) error {
+	if q.who.Self() == 0 {
+		return ErrClosed
 	}
-	if atomic.LoadUint32(&h.producerState) == isClosed {
-		return false, ErrClosed
-	}
-	if q.limit != 0 && atomic.LoadUint64(&q.hdr.puts)-atomic.LoadUint64(&q.hdr.gets) >= q.limit {
-		return false, nil
-	}
-	tail, head := atomic.LoadUint64(&h.tail), atomic.LoadUint64(&h.headIdx)
-	rest := q.put.mask + 1 - tail&q.put.mask
-	need := recordSize(size)
-	if rest < need {
-		need = rest // the rest of the lap is skipped first
-	}
-	return q.put.mask+1-(tail-head) >= need || tail-head > q.put.mask+1, nil
+	return fmt.Errorf("ringbuf: %w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// Get appends the next message to buf and returns it, waiting for one until ctx ends. ErrClosed comes when the queue is closed
-// and empty.
-func (q *MPMC) Get(ctx context.Context, buf []byte) ([]byte, error) {
-	for {
-		out, err := q.tryGet(ctx, buf)
-		if err != ErrEmpty {
-			return out, err
-		}
-		if err := q.get.dataEvent.Await(ctx, q.hasData, nil); err != nil {
-			return buf, err
-		}
-	}
-}
+// Capacity returns the most messages that the queue holds at a time.
+func (q *MPMC) Capacity() int { return int(q.n) }
 
-// TryGet appends the next message to buf and returns it, or ErrEmpty.
-func (q *MPMC) TryGet(buf []byte) ([]byte, error) { return q.tryGet(context.Background(), buf) }
-
-func (q *MPMC) tryGet(ctx context.Context, buf []byte) ([]byte, error) {
-	out := buf
-	_, err := q.takeSome(ctx, 1, func(msg []byte) { out = append(buf, msg...) })
-	return out, err
-}
-
-// GetBatch waits for a message until ctx ends and returns it with those that follow, up to limit in all, each in memory of
-// its own.
-func (q *MPMC) GetBatch(ctx context.Context, limit int) ([][]byte, error) {
-	if limit < 1 {
-		return nil, fmt.Errorf("ringbuf: a batch of %d messages", limit)
-	}
-	for {
-		var out [][]byte
-		_, err := q.takeSome(ctx, limit, func(msg []byte) { out = append(out, append([]byte{}, msg...)) })
-		if err != ErrEmpty {
-			return out, err
-		}
-		if err := q.get.dataEvent.Await(ctx, q.hasData, nil); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// takeSome hands up to limit messages to fn under the consumers' lock and releases them together. With none it says ErrEmpty,
-// ErrClosed or what was wrong.
-func (q *MPMC) takeSome(ctx context.Context, limit int, fn func(msg []byte)) (int, error) {
-	if ok, err := q.hasData(); !ok && err == nil {
-		return 0, ErrEmpty // without a lock
-	}
-	if err := q.lock(ctx, q.getMu); err != nil {
-		return 0, err
-	}
-	c := &q.get
-	c.head = atomic.LoadUint64(&c.hdr.headIdx)
-	c.taken, c.tail, c.size = c.head, c.head, 0
-	n := 0
-	var err error
-	for n < limit {
-		var msg []byte
-		if msg, err = c.TryPeek(); err != nil {
-			break
-		}
-		fn(msg)
-		c.head += c.size
-		c.size = 0
-		n++
-	}
-	atomic.StoreUint64(&q.hdr.gets, atomic.LoadUint64(&q.hdr.gets)+uint64(n))
-	fault.Point("mpmc.get.counted")
-	c.flush()
-	if n > 0 && c.head != c.tail {
-		c.dataEvent.Notify(1) // more is there than this consumer was woken for
-	}
-	if n > 0 && (err == ErrEmpty || err == ErrClosed) {
-		err = nil
-	}
-	return n, q.unlock(q.getMu, err)
-}
-
-// hasData looks, without a lock, whether a get is worth a try.
-func (q *MPMC) hasData() (bool, error) {
-	h := q.get.hdr
-	if err := q.get.usable(); err != nil {
-		return false, err
-	}
-	state := atomic.LoadUint32(&h.producerState) // before the tail, as in Consumer.refresh
-	if atomic.LoadUint64(&h.headIdx) != atomic.LoadUint64(&h.tail) {
-		return true, nil
-	}
-	return state == isClosed, nil
-}
-
-// Close ends the queue for everybody: puts return ErrClosed from now on, gets take what is there and then return
-// ErrClosed. A second Close does nothing.
-func (q *MPMC) Close() error {
-	if err := q.put.usable(); err != nil {
-		return err
-	}
-	// Under the lock, so that no put that began before commits after a consumer has seen the end.
-	if err := q.lock(context.Background(), q.putMu); err != nil {
-		return err
-	}
-	atomic.StoreUint32(&q.put.hdr.producerState, isClosed)
-	fault.Point("mpmc.closed")
-	err := q.unlock(q.putMu, nil)
-	q.get.dataEvent.Notify(-1)
-	q.put.roomEvent.Notify(-1)
-	return err
-}
-
-// Closed reports whether the queue was closed.
-func (q *MPMC) Closed() bool { return atomic.LoadUint32(&q.put.hdr.producerState) == isClosed }
-
-// lock takes one side's lock. From the dead it comes with the count of messages to be mended: the store that commits a
-// message and the one that counts it are two.
-func (q *MPMC) lock(ctx context.Context, mu *futex.Mutex) error {
-	err := mu.Lock(ctx)
-	if !errors.Is(err, futex.ErrOwnerDied) {
-		return err
-	}
-	if err := mu.Unlock(); err != nil { // both are needed, in order; the lock goes on saying that its owner died
-		return err
-	}
-	if err := q.recount(ctx); err != nil {
-		return err
-	}
-	return q.lock(ctx, mu)
-}
-
-func (q *MPMC) unlock(mu *futex.Mutex, err error) error {
-	if e := mu.Unlock(); e != nil {
-		return e
-	}
-	return err
-}
-
-// recount sets the count of messages to what is in the ring, with both sides held.
-func (q *MPMC) recount(ctx context.Context) error {
-	locks := []*futex.Mutex{q.putMu, q.getMu}
-	for i, mu := range locks {
-		if err := mu.Lock(ctx); err != nil && !errors.Is(err, futex.ErrOwnerDied) {
-			if i == 1 {
-				q.putMu.Unlock()
-			}
-			return err
-		}
-	}
-	fault.Point("mpmc.recount")
-	n, err := q.count()
-	if err == nil {
-		atomic.StoreUint64(&q.hdr.puts, atomic.LoadUint64(&q.hdr.gets)+n)
-		fault.Point("mpmc.recounted")
-	}
-	for _, mu := range locks {
-		if e := mu.MarkConsistent(); err == nil {
-			err = e
-		}
-		if e := mu.Unlock(); err == nil {
-			err = e
-		}
-	}
-	return err
-}
-
-// count walks the records from head to tail. It only looks: nothing is given back, not even a skipped rest of a lap.
-func (q *MPMC) count() (n uint64, err error) {
-	r := &q.get.ring
-	head, tail := atomic.LoadUint64(&r.hdr.headIdx), atomic.LoadUint64(&r.hdr.tail)
-	if err := r.checkIndices(head, tail); err != nil {
-		return 0, err
-	}
-	for head != tail {
-		size := atomic.LoadUint64(r.length(head)) // read once, then checked
-		have, rest := tail-head, r.mask+1-head&r.mask
-		if size == skipMark && rest <= have {
-			head += rest
-			continue
-		}
-		if size > r.mask || recordSize(int(size)) > min(have, rest) {
-			return 0, fmt.Errorf("ringbuf: %w: a message of %#x bytes, %d are there", ErrCorrupt, size, have)
-		}
-		n++
-		head += recordSize(int(size))
-	}
-	return n, nil
-}
+// MaxMessage returns the size of the largest message in bytes.
+func (q *MPMC) MaxMessage() int { return q.largest() }

@@ -2,7 +2,7 @@
 // them), or a plain slice between goroutines.
 //
 // [SPSC] is a ring for one producer and one consumer; [MPMC] is for many of each. Messages are byte strings of any
-// length up to the ring's capacity. Both keep their state in the memory alone and change it by single stores that commit: a
+// length up to the ring's capacity. Both keep their state in the memory alone and change it by single steps that commit: a
 // process may be killed at any instruction, and whoever comes after it finds every message whose Put returned, whole and once.
 //
 // What is read from the memory is checked before it is used. Somebody who writes over it can make calls fail with
@@ -27,9 +27,9 @@ var (
 	// ErrClosed says that the other side has closed the ring and, to a consumer, that every message was taken; or that the
 	// ring or its memory was closed here. It matches os.ErrClosed.
 	ErrClosed = layout.ErrClosed
-	// ErrPeerDied says that the process on the other side is dead and, to a consumer, that every message was taken. The
-	// ring is whole: another process can take the role.
-	ErrPeerDied = errors.New("ringbuf: the process on the other side died")
+	// ErrPeerDied says that the process on the other side is dead and, to a consumer, that every message was taken; in a queue of many, that
+	// all of them are dead or have said that they are done. The ring is whole: another process can take the role.
+	ErrPeerDied = errors.New("ringbuf: nobody is left on the other side")
 	// ErrRoleTaken says that a living process has the role already.
 	ErrRoleTaken = errors.New("ringbuf: the role is taken")
 	// ErrTooLarge says that a message can never fit.
@@ -46,6 +46,16 @@ type Options struct {
 	// is the Participants of its own memory. Nil means that only goroutines of this process use the ring, or that no
 	// notice need be taken of a death.
 	Participants futex.Participants
+	// Coming reports whether another process is on its way that is going to open the ring, as one that was just started is: while it does, a
+	// call of an [MPMC] waits instead of returning ErrPeerDied. Nil means that nobody is.
+	Coming func() bool
+}
+
+func (o *Options) coming() func() bool {
+	if o == nil || o.Coming == nil {
+		return func() bool { return false }
+	}
+	return o.Coming
 }
 
 func (o *Options) participants() futex.Participants {

@@ -32,7 +32,8 @@ func Init() {
 
 // self is what this process knows of itself when it is a child.
 var self struct {
-	orders *child.Orders
+	orders  *child.Orders
+	mailbox *os.File
 }
 
 // Name returns the name that this process was started under, or "" if it is no child.
@@ -59,7 +60,7 @@ func runChild() int {
 		fmt.Fprintf(os.Stderr, "multiproc: %s is set, but descriptor %d holds no orders: %v\n", envMark, mailboxFD, err)
 		return 2
 	}
-	self.orders = orders
+	self.orders, self.mailbox = orders, mailbox
 	if err := sys.SetCloexec(mailboxFD); err != nil {
 		return report(mailbox, &child.Report{Text: err.Error()})
 	}
@@ -81,6 +82,13 @@ func runChild() int {
 		return report(mailbox, r)
 	}
 	return 0
+}
+
+// markReady tells the parent that this child has its argument.
+func markReady() {
+	if self.mailbox != nil {
+		_ = child.MarkReady(self.mailbox) // the parent waits a little longer for nothing otherwise
+	}
 }
 
 func report(mailbox *os.File, r *child.Report) int {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/fb2d3dbd/multiproc/internal/child"
@@ -13,11 +14,13 @@ import (
 
 // A Process is a child that was started. Its methods may be called from any goroutine.
 type Process struct {
-	name string
-	pid  int
-	os   *os.Process
-	done chan struct{}
-	exit *ExitError // set before done is closed; nil after exit code 0
+	name  string
+	pid   int
+	os    *os.Process
+	mail  *os.File // the mailbox, open until done
+	done  chan struct{}
+	ready atomic.Bool // it has its argument
+	exit  *ExitError  // set before done is closed; nil after exit code 0
 }
 
 // An ExitError says how a process ended that did not end with exit code 0, or that did not run its target.
@@ -123,7 +126,8 @@ func (p *Process) Close() error {
 }
 
 // reap waits for the end, reads the mailbox and closes it. exited returns when the process has ended.
-func (p *Process) reap(mailbox *os.File, exited func()) {
+func (p *Process) reap(exited func()) {
+	mailbox := p.mail
 	exited()
 	state, err := p.os.Wait()
 	e := &ExitError{PID: p.pid, Name: p.name}
@@ -158,6 +162,24 @@ func sysStatus(s *os.ProcessState) (ws syscall.WaitStatus, ok bool) {
 }
 
 var children sync.Map // *Process → nothing: those that run
+
+var starting atomic.Int32 // calls of Start under way
+
+// Starting reports whether a child of this process is on its way: it was started, lives, and does not yet have its argument with
+// the handles in it. What such a child is going to do with them nobody knows yet.
+func Starting() bool {
+	if starting.Load() > 0 {
+		return true
+	}
+	on := false
+	children.Range(func(k, _ any) bool {
+		p := k.(*Process)
+		on = !p.ready.Load() && !child.IsReady(p.mail)
+		p.ready.Store(!on)
+		return !on
+	})
+	return on
+}
 
 // Children returns the processes that this one has started and that still run.
 func Children() []*Process {

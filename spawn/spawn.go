@@ -64,6 +64,7 @@ func NewTarget[A any](name string, fn func(ctx context.Context, arg A) error) *T
 		if err := codec.Decode(b, &arg); err != nil {
 			return fmt.Errorf("decode the argument of target %q: %w", name, err)
 		}
+		markReady()
 		return fn(ctx, arg)
 	})
 	if late {
@@ -97,6 +98,8 @@ func (t *Target[A]) Start(ctx context.Context, arg A, o *Options) (*Process, err
 	if t.err != nil {
 		return nil, t.err
 	}
+	starting.Add(1)
+	defer starting.Add(-1)
 	var handles segmentSet
 	b, err := codec.Append(nil, &arg, handles.add)
 	if err != nil {

@@ -114,9 +114,9 @@ func start(ctx context.Context, target string, arg []byte, segs []*shm.Segment, 
 		mailbox.Close()
 		return nil, fmt.Errorf("spawn: start %q: %w", name, err)
 	}
-	p := &Process{name: name, pid: proc.Pid, os: proc, done: make(chan struct{})}
+	p := &Process{name: name, pid: proc.Pid, os: proc, mail: mailbox, done: make(chan struct{})}
 	children.Store(p, nil)
-	go p.reap(mailbox, func() {
+	go p.reap(func() {
 		if pidfd >= 0 {
 			_ = sys.WaitReadable(pidfd) // if it cannot wait, Wait does, at the price of a thread
 		}

@@ -33,9 +33,11 @@ type Report struct {
 //
 //	0            length of the orders: 8 bytes; 0 once the child has taken them
 //	8            the orders
+//	readyOff     1 byte, 1 once the child has its argument and everything in it open
 //	reportOff    a Report, in the same form
 //	crashOff     what the Go runtime prints when it dies of a panic or a fatal error
 const (
+	readyOff  = 1 << 39
 	reportOff = 1 << 40
 	crashOff  = 1 << 41
 	maxReport = 1 << 20
@@ -78,7 +80,7 @@ func WriteOrders(f *os.File, o *Orders) error {
 
 // TakeOrders reads them and leaves the mark that they were taken.
 func TakeOrders(f *os.File) (*Orders, error) {
-	b, err := read(f, 0, reportOff)
+	b, err := read(f, 0, readyOff)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +96,19 @@ func OrdersTaken(f *os.File) bool {
 	var n [8]byte
 	_, err := f.ReadAt(n[:], 0)
 	return err == nil && n == [8]byte{}
+}
+
+// MarkReady says that the child has its argument, with every handle in it open.
+func MarkReady(f *os.File) error {
+	_, err := f.WriteAt([]byte{1}, readyOff)
+	return err
+}
+
+// IsReady reports whether the child has said so.
+func IsReady(f *os.File) bool {
+	var b [1]byte
+	_, err := f.ReadAt(b[:], readyOff)
+	return err == nil && b[0] == 1
 }
 
 // WriteReport leaves the child's report in the mailbox.

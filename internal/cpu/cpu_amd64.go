@@ -1,0 +1,18 @@
+//go:build !race
+
+package cpu
+
+// StoreRelease64 stores v in *p; whoever loads v from it (atomically) sees all that was written before.
+//
+// Every store of an x86 is a release store, and the compiler emits the stores, calls and atomic operations of a function in
+// the order of its source: it threads them on one chain of memory states. So this is the MOV that is wanted, and inlined, where
+// atomic.StoreUint64 is an XCHG.
+func StoreRelease64(p *uint64, v uint64) { *p = v }
+
+// Pause tells the CPU n times that this is a spin loop.
+//
+//go:noescape
+func Pause(n uint32)
+
+// Plain reports whether the release store leaves the fence out.
+const Plain = true

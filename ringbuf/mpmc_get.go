@@ -1,0 +1,288 @@
+package ringbuf
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/race"
+)
+
+// Get appends the next message to buf and returns it, waiting for one until ctx ends. ErrClosed comes when the queue is closed
+// and empty, ErrPeerDied when it is empty and every process that could put into it is gone.
+func (q *MPMC) Get(ctx context.Context, buf []byte) ([]byte, error) {
+	out, how := q.getFast(buf)
+	if how == allDone {
+		return out, nil
+	}
+	out, err := q.getSlow(how, buf, out)
+	if err != ErrEmpty {
+		return out, err
+	}
+	msg, err := q.getWait(ctx)
+	return append(buf, msg...), err
+}
+
+// getWait waits for a message. It has no buffer: one that a closure knows of could not be on the caller's stack.
+func (q *MPMC) getWait(ctx context.Context) (msg []byte, err error) {
+	for budget := pollBudget; budget > 0; {
+		pause := q.pause.Load()
+		cpu.Pause(pause)
+		budget -= int(pause) + lookCost
+		out, how := q.getFast(nil)
+		if how == notDone {
+			continue
+		}
+		q.adapt(pause)
+		if how == allDone {
+			return out, nil
+		}
+		return q.getSlow(how, nil, out)
+	}
+	err = q.waitData(ctx, func() error { msg, err = q.TryGet(nil); return err })
+	return msg, err
+}
+
+// A consumer that looks at the next cell without pause takes its line away from the producer in the middle of every put. One that
+// stays away for a little finds several messages when it comes back, and both run faster; but who waits for an answer must not
+// stay away too long. So the pause grows while it brings several messages, and shrinks when it brings one.
+const (
+	minPause   = 4
+	maxPause   = 256
+	pauseGain  = 4    // messages that a pause has to bring
+	pollBudget = 2000 // pauses before the wait becomes a spin with yields, and a sleep
+	lookCost   = 8    // pauses that a look is worth
+)
+
+func (q *MPMC) adapt(pause uint32) {
+	t, _ := q.sane(atomic.LoadUint64(&q.hdr.tail))
+	h, _ := q.sane(atomic.LoadUint64(&q.hdr.headPos))
+	switch d := q.distance(h, t); { // of hints: a guess will do
+	case d >= pauseGain && pause < maxPause:
+		q.pause.Store(2 * pause)
+	case d == 0 && pause > minPause:
+		q.pause.Store(pause / 2)
+	}
+}
+
+// TryGet appends the next message to buf and returns it, or ErrEmpty.
+func (q *MPMC) TryGet(buf []byte) ([]byte, error) {
+	out, how := q.getFast(buf)
+	if how == allDone {
+		return out, nil
+	}
+	return q.getSlow(how, buf, out)
+}
+
+// getSlow does what getFast, which returned out, has left to do.
+func (q *MPMC) getSlow(how fast, buf, out []byte) ([]byte, error) {
+	if how == notDone {
+		me, err := q.enter(hasGot)
+		if err != nil {
+			return buf, err
+		}
+		h, err := q.take(me)
+		if err != nil {
+			return buf, err
+		}
+		out = append(buf, h.msg...)
+		q.release(me, h.slot)
+	}
+	q.wakeProducers(1)
+	return out, q.here()
+}
+
+// GetBatch waits for a message until ctx ends and returns it with those that follow, up to limit in all, each in memory of
+// its own.
+func (q *MPMC) GetBatch(ctx context.Context, limit int) ([][]byte, error) {
+	if limit < 1 {
+		return nil, fmt.Errorf("ringbuf: a batch of %d messages", limit)
+	}
+	first, err := q.Get(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := [][]byte{first}
+	for len(out) < limit {
+		msg, err := q.TryGet([]byte{})
+		if err != nil {
+			break // it comes again at the next call
+		}
+		out = append(out, msg)
+	}
+	return out, nil
+}
+
+// All ranges over copies of the messages as they come, until the queue is closed and empty. Another error is the last that the loop
+// sees.
+func (q *MPMC) All(ctx context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for {
+			msg, err := q.Get(ctx, nil)
+			if err == ErrClosed || !yield(msg, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// held is a message that this process has taken.
+type held struct {
+	slot       uint64
+	pos        uint64
+	msg        []byte // in place
+	deliveries int
+}
+
+// take takes the next message, one that is to be handed out again first.
+func (q *MPMC) take(me identity) (held, error) {
+	if gen := atomic.LoadUint32(&q.hdr.gen); gen != q.seen.Load() { // pairs with the add after an orphan was made
+		if h, err := q.takeOrphan(me, gen); err != ErrEmpty {
+			return h, err
+		}
+	}
+	h, ok := q.sane(atomic.LoadUint64(&q.hdr.headPos))
+	if !ok {
+		return held{}, q.corrupt("the head is %#x in a queue of %d", h, q.n)
+	}
+	for {
+		c := q.cellOf(q.index(h))
+		e := cell(atomic.LoadUint64(c)) // pairs with the compare-and-swap in publish
+		isFull := e.owner() == full
+		switch q.ahead(e, h) {
+		case 0:
+			k := e.slot()
+			if !isFull {
+				if err := q.empty(me, c, e, h); err != nil {
+					return held{}, err
+				}
+				continue
+			}
+			if k >= q.slots {
+				if k == endSlot {
+					return held{}, q.failed(me, ErrClosed)
+				}
+				return held{}, q.corrupt("cell %d is %#x", q.index(h), uint64(e))
+			}
+			fault.Point("mpmc.get.found")
+			if atomic.CompareAndSwapUint64(c, uint64(e), uint64(makeCell((e.lap()+1)&q.lapMask, me.id, k))) { // the get
+				race.Acquire(c)
+				fault.Point("mpmc.get.taken")
+				cpu.StoreRelease64(&q.hdr.headPos, q.next(h))
+				fault.Point("mpmc.get.hinted")
+				return q.open(me, k, h)
+			}
+		case 1: // the hint is old
+			if isFull && e.slot() == endSlot {
+				return held{}, q.failed(me, ErrClosed)
+			}
+			h = q.next(q.before(q.at(e.lap(), q.index(h)))) // position (lap-1, index) was taken
+		default:
+			return held{}, q.corrupt("cell %d is %#x, and the head is at %#x", q.index(h), uint64(e), h)
+		}
+	}
+}
+
+// empty decides what an empty cell at the head means. It returns nil to look again. In a closed queue it puts the end into the cell:
+// puts that began before the close come before it, or fail on it.
+func (q *MPMC) empty(me identity, c *uint64, e cell, h uint64) error {
+	if state := atomic.LoadUint32(&q.hdr.state); state == isOpen {
+		return q.failed(me, ErrEmpty)
+	} else if state != isClosed {
+		return q.corrupt("the queue is in state %#x", state)
+	}
+	fault.Point("mpmc.get.ending")
+	if err := q.settle(e, h); err != nil {
+		return err
+	}
+	if !atomic.CompareAndSwapUint64(c, uint64(e), uint64(makeCell(e.lap(), full, endSlot))) {
+		return nil
+	}
+	fault.Point("mpmc.get.ended")
+	q.dataEvent.Notify(-1)
+	return q.failed(me, ErrClosed)
+}
+
+// open views the message in slot k, which this process has taken from position p.
+func (q *MPMC) open(me identity, k, p uint64) (held, error) {
+	size := atomic.LoadUint64(q.sizeOf(k)) // read once, then checked
+	h := held{slot: k, pos: p, deliveries: deliveriesOf(size)}
+	n := size & lengthMask
+	var err error
+	switch {
+	case size&largeFlag != 0:
+		h.msg, err = q.run(k, n)
+	case n > uint64(q.inline()):
+		err = q.corrupt("a message of %d bytes in a slot of %d", n, q.inline())
+	default:
+		h.msg = q.body(k)[:n:n]
+	}
+	if err != nil {
+		q.free(k) // nobody can make anything of it
+		return held{}, q.failed(me, err)
+	}
+	return h, nil
+}
+
+// takeOrphan takes a message that is to be handed out again, or returns ErrEmpty. gen is from before the search.
+func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
+	for k := range q.slots {
+		w := q.wordOf(k)
+		old := slotWord(atomic.LoadUint64(w))
+		for old.state() == stateOrp {
+			next := makeWord(stateTak, me.id, old.pos())
+			dead := q.exhausted(k)
+			if dead {
+				next = makeWord(stateDlq, 0, old.pos())
+			}
+			fault.Point("mpmc.orphan.found")
+			if !atomic.CompareAndSwapUint64(w, uint64(old), uint64(next)) {
+				old = slotWord(atomic.LoadUint64(w))
+				continue
+			}
+			if dead {
+				fault.Point("mpmc.orphan.aside")
+				break
+			}
+			race.Acquire(w)
+			fault.Point("mpmc.orphan.taken")
+			size := q.sizeOf(k)
+			if s := atomic.LoadUint64(size); deliveriesOf(s) < maxDeliveries {
+				atomic.StoreUint64(size, s+deliveryOne)
+			}
+			return q.open(me, k, old.pos())
+		}
+	}
+	q.seen.Store(gen) // what was made an orphan later has raised it since
+	return held{}, ErrEmpty
+}
+
+// exhausted reports whether the message in slot k was handed out as often as it may be.
+func (q *MPMC) exhausted(k uint64) bool {
+	return q.limit > 0 && deliveriesOf(atomic.LoadUint64(q.sizeOf(k))) >= q.limit
+}
+
+// wakeProducers wakes n of those who wait for room, and who waits for the end of all work.
+func (q *MPMC) wakeProducers(n int) {
+	if atomic.LoadUint64(q.hdr.waiting())&(1|1<<32) == 0 { // pairs with the barrier of those who are about to sleep
+		return
+	}
+	q.roomEvent.Notify(n)
+	q.doneEvent.Notify(-1)
+}
+
+// waitData waits until try says something else than ErrEmpty.
+func (q *MPMC) waitData(ctx context.Context, try func() error) error {
+	var last error
+	err := q.dataEvent.Await(ctx, func() (bool, error) {
+		last = try()
+		return last != ErrEmpty, nil
+	}, func() error { return q.idle(noPut) })
+	if err == nil {
+		err = last
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package ringbuf
+
+import (
+	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+)
+
+// Repair mends what dead processes have left in the queue and returns how many it buried. Whoever waits does so by itself; a program that
+// has just learned of a death may call it to hurry.
+func (q *MPMC) Repair() (int, error) {
+	me, err := q.enter(0)
+	if err != nil {
+		return 0, err
+	}
+	return q.bury(me.token)
+}
+
+func (q *MPMC) bury(tok uint32) (int, error) {
+	top := int(min(atomic.LoadUint32(&q.hdr.top), uint32(q.memberMax)))
+	return q.members.Bury(tok, top, func(number int) error { return q.repair(uint64(number)) })
+}
+
+// repair mends what member d left, who is proven dead, with d's member word held. Every step may be done again.
+func (q *MPMC) repair(d uint64) error {
+	// First all cells: once a slot was passed below, no producer that settles a cell may make it a dead consumer's.
+	for i := range q.n {
+		e := cell(atomic.LoadUint64(q.cellOf(i)))
+		if e.owner() != d {
+			continue
+		}
+		fault.Point("mpmc.repair.cell")
+		if err := q.settle(e, q.at(e.lap(), i)); err != nil {
+			return err
+		}
+	}
+	fault.Point("mpmc.repair.cells")
+	var emptied map[uint32]bool // slots, plus one, whose units are to be freed
+	for k := range q.slots {
+		own, err := q.repairSlot(d, k)
+		if err != nil {
+			return err
+		}
+		if own && q.units == nil {
+			q.free(k)
+		} else if own {
+			if emptied == nil {
+				emptied = map[uint32]bool{}
+			}
+			emptied[uint32(k)+1] = true
+		}
+	}
+	fault.Point("mpmc.repair.slots")
+	if emptied != nil {
+		for i := range q.units {
+			if u := &q.units[i]; emptied[atomic.LoadUint32(u)] {
+				atomic.StoreUint32(u, 0)
+				fault.Point("mpmc.repair.unit")
+			}
+		}
+		for k := range emptied {
+			q.free(uint64(k) - 1)
+		}
+	}
+	q.orphaned() // also when this repair has made none: one that was killed may have
+	fault.Point("mpmc.repair.told")
+	q.roomEvent.Notify(-1)
+	q.doneEvent.Notify(-1)
+	return nil
+}
+
+// repairSlot mends slot k as far as it is d's. own says that it is now in OWN(d), to be freed.
+func (q *MPMC) repairSlot(d, k uint64) (own bool, err error) {
+	w := q.wordOf(k)
+	for {
+		old := slotWord(atomic.LoadUint64(w))
+		if old.owner() != d {
+			return false, nil
+		}
+		var next slotWord
+		switch old.state() {
+		case stateOwn:
+			return true, nil
+		case stateTak:
+			next = makeWord(stateOrp, 0, old.pos())
+		case statePub:
+			p, ok := q.sane(old.pos())
+			if !ok {
+				return false, q.corrupt("slot %d is %#x", k, uint64(old))
+			}
+			e := cell(atomic.LoadUint64(q.cellOf(q.index(p))))
+			switch {
+			case e.owner() == full && e.lap() == q.lap(p) && e.slot() == k:
+				return false, nil // queued
+			case e.owner() != full && e.owner() != 0 && e.lap() == q.lap(q.after(p)) && e.slot() == k:
+				next = makeWord(stateTak, e.owner(), p) // taken
+			default:
+				next = makeWord(stateOwn, d, 0) // never put
+			}
+		default:
+			return false, nil
+		}
+		fault.Point("mpmc.repair.slot")
+		if !atomic.CompareAndSwapUint64(w, uint64(old), uint64(next)) {
+			continue // settled, taken or released meanwhile
+		}
+		fault.Point("mpmc.repair.mended")
+		if next.state() != stateOwn && next.owner() != d {
+			return false, nil
+		}
+	}
+}
+
+// idle is what who has slept for a slice does: it buries the dead, looks for orphans that nobody has told of, and finds out if there is
+// anybody left to wait for. cannot is the flag of those who cannot end the wait.
+func (q *MPMC) idle(cannot uint64) error {
+	me, err := q.enter(0)
+	if err != nil {
+		return err
+	}
+	if _, err := q.bury(me.token); err != nil {
+		return err
+	}
+	q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1)
+	if q.abandoned(me, cannot) {
+		return ErrPeerDied
+	}
+	return nil
+}
+
+// abandoned reports whether nobody is left who could end a wait: for a message with noPut, for room with noGet. A process that has only been
+// seen on the waiting side does not count, one that has done nothing yet does.
+func (q *MPMC) abandoned(me identity, cannot uint64) bool {
+	// Asked before the members are looked at: who is no longer coming then is a member by now, or dead.
+	if atomic.LoadUint32(&q.hdr.joined) < 2 || q.coming() {
+		return false // the others are still to come
+	}
+	does, waits := hasPut, hasGot
+	if cannot == noGet {
+		does, waits = hasGot, hasPut
+	}
+	top := int(min(atomic.LoadUint32(&q.hdr.top), uint32(q.memberMax)))
+	for i := 1; i <= top; i++ {
+		tok, flags := q.members.Get(i)
+		if tok == 0 || flags&cannot != 0 {
+			continue
+		}
+		if uint64(i) == me.id {
+			if flags&does != 0 {
+				return false
+			}
+			continue
+		}
+		if (flags&does != 0 || flags&waits == 0) && q.members.Alive(tok) {
+			return false
+		}
+	}
+	return q.usable(me.token) == nil
+}
