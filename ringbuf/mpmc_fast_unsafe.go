@@ -75,7 +75,8 @@ func (q *MPMC) putFast(msg []byte) fast {
 // publishFast puts what putFast has written, in the long way.
 func (q *MPMC) publishFast(me identity, k uint64) fast {
 	if q.publish(me, k) != nil {
-		return notDone // the slot was given back, and the long way will find out why
+		q.release(me, k)
+		return notDone // the long way will find out why
 	}
 	return wakeUp
 }

@@ -270,6 +270,9 @@ func (q *MPMC) wakeProducers(n int) {
 	if atomic.LoadUint64(q.hdr.waiting())&(1|1<<32) == 0 { // pairs with the barrier of those who are about to sleep
 		return
 	}
+	if q.units != nil {
+		n = -1 // the first may wait for more room than this
+	}
 	q.roomEvent.Notify(n)
 	q.doneEvent.Notify(-1)
 }

@@ -56,7 +56,7 @@ func (q *MPMC) TryReserve(n int) (*Reservation, error) {
 func (r *Reservation) Bytes() []byte { return r.buf }
 
 // Commit puts the first n of the bytes as one message, waiting until ctx ends while Capacity messages are in the queue; its errors are
-// those of Put. After ErrFull's wait has failed the reservation is still there; after any other error it is given back.
+// those of Put. When the wait ends without room, the reservation is still there; after ErrClosed it is given back.
 func (r *Reservation) Commit(ctx context.Context, n int) error {
 	err := r.TryCommit(n)
 	if err != ErrFull {
@@ -68,7 +68,7 @@ func (r *Reservation) Commit(ctx context.Context, n int) error {
 // TryCommit puts the first n of the bytes as one message, or returns ErrFull and leaves the reservation as it is.
 func (r *Reservation) TryCommit(n int) error {
 	q := r.q
-	if r.buf == nil && n == 0 || q == nil {
+	if q == nil {
 		return ErrNotHeld
 	}
 	if n < 0 || n > len(r.buf) {
@@ -77,14 +77,17 @@ func (r *Reservation) TryCommit(n int) error {
 	if err := q.holds(r.me, r.slot, stateOwn, 0); err != nil {
 		return err
 	}
-	if _, _, err := q.locate(); err == ErrFull {
-		return q.failed(r.me, err) // publish would give the slot back
-	}
 	size := q.sizeOf(r.slot)
 	atomic.StoreUint64(size, atomic.LoadUint64(size)&^lengthMask|uint64(n))
 	err := q.publish(r.me, r.slot)
+	if err == ErrFull {
+		// It may have announced a position that another took.
+		atomic.StoreUint64(q.wordOf(r.slot), uint64(makeWord(stateOwn, r.me.id, 0)))
+		return err
+	}
 	r.q, r.buf = nil, nil
 	if err != nil {
+		q.release(r.me, r.slot)
 		return err
 	}
 	q.dataEvent.Notify(1)

@@ -66,7 +66,11 @@ func (q *MPMC) put(me identity, msg []byte) error {
 		q.free(k) // somebody wrote over it
 		return err
 	}
-	return q.publish(me, k)
+	if err := q.publish(me, k); err != nil {
+		q.release(me, k)
+		return err
+	}
+	return nil
 }
 
 // PutBatch puts messages in order and waits for room until ctx ends; others' messages may come between them. It wakes consumers once for
@@ -212,7 +216,7 @@ func (q *MPMC) locate() (t uint64, e cell, err error) {
 	}
 }
 
-// publish puts the message in slot k, which this process owns, at the tail. On an error the slot is given back.
+// publish puts the message in slot k, which this process owns, at the tail. After an error it still does.
 func (q *MPMC) publish(me identity, k uint64) error {
 	w := q.wordOf(k)
 	for {
@@ -222,7 +226,6 @@ func (q *MPMC) publish(me identity, k uint64) error {
 			err = q.settle(e, t)
 		}
 		if err != nil {
-			q.release(me, k)
 			return q.failed(me, err)
 		}
 		fault.Point("mpmc.put.located")
