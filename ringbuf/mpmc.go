@@ -33,7 +33,8 @@ type MPMC struct {
 
 	life   atomic.Uint32 // owner.Life when me was set
 	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number
-	seen   atomic.Uint32 // gen when there was nothing to be handed out again
+	seen   atomic.Uint32 // gen when there was nothing to be handed out again, while caretaker is at work
+	caring atomic.Bool   // caretaker is at work
 	cursor atomic.Uint32 // where the search for a free slot begins
 	runs   atomic.Uint32 // where the search for free units begins
 	pause  atomic.Uint32 // how long a consumer stays away from an empty queue
@@ -173,6 +174,7 @@ func newMPMC(mem []byte, g geometry, limit int, o *Options) (*MPMC, error) {
 	q.members = owner.NewMembers(members, who)
 	q.cursor.Store(uint32(g.n))
 	q.pause.Store(minPause)
+	q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1) // the first get looks for orphans, and calls the caretaker
 	for _, e := range []struct {
 		word *uint32
 		to   **futex.EventCount

@@ -229,6 +229,7 @@ func (q *MPMC) open(me identity, k, p uint64) (held, error) {
 
 // takeOrphan takes a message that is to be handed out again, or returns ErrEmpty. gen is from before the search.
 func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
+	q.care()
 	for k := range q.slots {
 		w := q.wordOf(k)
 		old := slotWord(atomic.LoadUint64(w))
@@ -257,6 +258,9 @@ func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
 		}
 	}
 	q.seen.Store(gen) // what was made an orphan later has raised it since
+	if !q.caring.Load() {
+		q.lookAgain() // the caretaker has gone meanwhile, and its own word was overwritten
+	}
 	return held{}, ErrEmpty
 }
 
@@ -280,10 +284,10 @@ func (q *MPMC) wakeProducers(n int) {
 // waitData waits until try says something else than ErrEmpty.
 func (q *MPMC) waitData(ctx context.Context, try func() error) error {
 	var last error
-	err := q.dataEvent.Await(ctx, func() (bool, error) {
+	err := q.dataEvent.AwaitPeers(ctx, func() (bool, error) {
 		last = try()
 		return last != ErrEmpty, nil
-	}, func() error { return q.idle(noPut) })
+	}, func() error { return q.idle(noPut) }, q.who, q.peers)
 	if err == nil {
 		err = last
 	}

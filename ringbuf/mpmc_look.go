@@ -139,10 +139,10 @@ func (q *MPMC) Unfinished() (int, error) {
 // Join waits until every message that was put before the call is acknowledged, or set aside as a dead letter, or ctx ends. ErrPeerDied says
 // that some are not and every process that could take them is gone.
 func (q *MPMC) Join(ctx context.Context) error {
-	return q.doneEvent.Await(ctx, func() (bool, error) {
+	return q.doneEvent.AwaitPeers(ctx, func() (bool, error) {
 		n, err := q.Unfinished()
 		return n == 0, err
-	}, func() error { return q.idle(noGet) })
+	}, func() error { return q.idle(noGet) }, q.who, q.peers)
 }
 
 // Close ends the queue for everybody: puts return ErrClosed from now on, gets take what is there and then return ErrClosed. A put that

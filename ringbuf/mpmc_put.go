@@ -283,10 +283,10 @@ func (q *MPMC) free(k uint64) {
 // waitRoom waits until try says something else than ErrFull.
 func (q *MPMC) waitRoom(ctx context.Context, try func() error) error {
 	var last error
-	err := q.roomEvent.Await(ctx, func() (bool, error) {
+	err := q.roomEvent.AwaitPeers(ctx, func() (bool, error) {
 		last = try()
 		return last != ErrFull, nil
-	}, func() error { return q.idle(noGet) })
+	}, func() error { return q.idle(noGet) }, q.who, q.peers)
 	if err == nil {
 		err = last
 	}

@@ -2,6 +2,8 @@ package ringbuf
 
 import (
 	"sync/atomic"
+	"time"
+	"weak"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
@@ -121,11 +123,45 @@ func (q *MPMC) idle(cannot uint64) error {
 	if _, err := q.bury(me.token); err != nil {
 		return err
 	}
-	q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1)
+	q.lookAgain()
 	if q.abandoned(me, cannot) {
 		return ErrPeerDied
 	}
 	return nil
+}
+
+// lookAgain makes the next get look for orphans that nobody has told of.
+func (q *MPMC) lookAgain() { q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1) }
+
+// careInterval is how long a death may go unnoticed in a queue that never runs empty, so that nobody sleeps.
+const careInterval = 50 * time.Millisecond
+
+// care sees to it that the dead are buried while this process takes messages without ever having to wait. It costs the common get
+// nothing: when nothing was taken for an interval the caretaker goes, and leaves it to the next get, by lookAgain, to call it again.
+func (q *MPMC) care() {
+	if q.caring.CompareAndSwap(false, true) {
+		caretaker(weak.Make(q), atomic.LoadUint64(&q.hdr.headPos))
+	}
+}
+
+func caretaker(handle weak.Pointer[MPMC], head uint64) {
+	time.AfterFunc(careInterval, func() {
+		q := handle.Value()
+		if q == nil {
+			return
+		}
+		now := atomic.LoadUint64(&q.hdr.headPos)
+		me, err := q.enter(0)
+		if err == nil && now != head {
+			_, err = q.bury(me.token)
+		}
+		if err != nil || now == head {
+			q.caring.Store(false)
+			q.lookAgain()
+			return
+		}
+		caretaker(handle, now)
+	})
 }
 
 // abandoned reports whether nobody is left who could end a wait: for a message with noPut, for room with noGet. A process that has only been
@@ -156,4 +192,20 @@ func (q *MPMC) abandoned(me identity, cannot uint64) bool {
 		}
 	}
 	return q.usable(me.token) == nil
+}
+
+// watched is the most members whose death wakes a waiter at once. Of more than so many the slices find out.
+const watched = 64
+
+// peers lists the members whose death matters to one who waits: any may hold what is to be handed out again, or a slot.
+func (q *MPMC) peers() []uint32 {
+	self := q.who.Self()
+	top := int(min(atomic.LoadUint32(&q.hdr.top), uint32(q.memberMax)))
+	var all []uint32
+	for i := 1; i <= top && len(all) < watched; i++ {
+		if tok, _ := q.members.Get(i); tok != 0 && tok != self {
+			all = append(all, tok)
+		}
+	}
+	return all
 }
