@@ -33,7 +33,7 @@ func ExampleQueue_Receive() {
 	// a task 2 <nil>
 }
 
-var sumUp = multiproc.NewTarget("sumUp", func(ctx context.Context, j adding) error {
+var addAll = multiproc.NewTarget("addAll", func(ctx context.Context, j adding) error {
 	for n, err := range j.Numbers.All(ctx) {
 		if err != nil {
 			return err
@@ -65,7 +65,7 @@ func ExampleJoinableQueue() {
 		panic(err)
 	}
 	for range 2 {
-		if _, err := sumUp.Start(ctx, adding{numbers, sum}, nil); err != nil {
+		if _, err := addAll.Start(ctx, adding{numbers, sum}, nil); err != nil {
 			panic(err)
 		}
 	}

@@ -96,24 +96,42 @@ func (q *MPMC) getSlow(how fast, buf, out []byte) ([]byte, error) {
 }
 
 // GetBatch waits for a message until ctx ends and returns it with those that follow, up to limit in all, each in memory of
-// its own.
+// its own. They are given up by the queue together, at the end: a process that dies before leaves all of them to others.
 func (q *MPMC) GetBatch(ctx context.Context, limit int) ([][]byte, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("ringbuf: a batch of %d messages", limit)
 	}
-	first, err := q.Get(ctx, nil)
+	out, err := q.tryGetBatch(limit)
+	if err == ErrEmpty {
+		err = q.waitData(ctx, func() error { out, err = q.tryGetBatch(limit); return err })
+	}
+	return out, err
+}
+
+func (q *MPMC) tryGetBatch(limit int) ([][]byte, error) {
+	me, err := q.enter(hasGot)
 	if err != nil {
 		return nil, err
 	}
-	out := [][]byte{first}
+	var out [][]byte
+	var slots []uint64
 	for len(out) < limit {
-		msg, err := q.TryGet([]byte{})
-		if err != nil {
-			break // it comes again at the next call
+		h, e := q.take(me)
+		if e != nil {
+			err = e
+			break
 		}
-		out = append(out, msg)
+		out = append(out, append(make([]byte, 0, len(h.msg)), h.msg...))
+		slots = append(slots, h.slot)
 	}
-	return out, nil
+	if len(out) == 0 {
+		return nil, err // or else it comes again at the next call
+	}
+	for _, k := range slots {
+		q.release(me, k)
+	}
+	q.wakeProducers(len(out))
+	return out, q.usable(me.token)
 }
 
 // All ranges over copies of the messages as they come, until the queue is closed and empty. Another error is the last that the loop
