@@ -67,13 +67,19 @@ func (l *ledger) produce(ctx context.Context, p int) error {
 		for i := range msgs {
 			msgs[i] = body(p*l.Each + int(next) + i)
 		}
-		if n == 1 {
-			err = l.Queue.Put(ctx, msgs[0])
-		} else {
-			_, err = l.Queue.PutBatch(ctx, msgs)
-		}
-		if err != nil {
-			return err
+		for done := 0; done < n; {
+			if n == 1 {
+				if err = l.Queue.Put(ctx, msgs[0]); err == nil {
+					done++
+				}
+			} else {
+				var k int
+				k, err = l.Queue.PutBatch(ctx, msgs[done:])
+				done += k
+			}
+			if err != nil && !(l.Kills && errors.Is(err, multiproc.ErrPeerDied)) { // another consumer is to come
+				return err
+			}
 		}
 		for i := range msgs {
 			if err := l.Acked.Set(p*l.Each+int(next)+i, 1); err != nil {

@@ -30,7 +30,7 @@ const (
 
 func newScene(t *testing.T, role string) *scene {
 	t.Helper()
-	return &scene{
+	s := &scene{
 		Role: role,
 		// Small, so that it is full and empty, and its ring comes round, all the time.
 		Ledger: newLedger(t, 3, sceneMessages, 1, &multiproc.QueueOptions{Capacity: 6, Bytes: 1 << 10}),
@@ -38,6 +38,8 @@ func newScene(t *testing.T, role string) *scene {
 		Ask:    newQueue[int](t, nil),
 		Held:   newQueue[int](t, nil),
 	}
+	s.Ledger.Kills = true
+	return s
 }
 
 // roles are the ways to be a victim. All of them end by themselves when they are not killed.

@@ -45,10 +45,10 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	for _, point := range []string{
 		"arena.filled", "arena.freed", "arena.popped",
 		"mutex.locked", "mutex.unlocked", "mutex.waiting",
-		"mpmc.closed", "mpmc.get.counted", "mpmc.put.counted",
+		"mpmc.closed", "mpmc.get.ended", "mpmc.get.taken", "mpmc.put.claimed", "mpmc.put.announced", "mpmc.put.published",
+		"mpmc.fast.claimed", "mpmc.fast.announced", "mpmc.fast.published", "mpmc.fast.taken", "mpmc.fast.released",
+		"mpmc.units.claimed", "mpmc.units.freed", "mpmc.release.emptied", "mpmc.released",
 		"owner.join.filled", "owner.join.locked", "owner.leave.marked",
-		"spsc.get.looked", "spsc.get.read", "spsc.get.released", "spsc.get.skipped",
-		"spsc.put.copied", "spsc.put.published", "spsc.put.skipped", "spsc.put.written",
 	} {
 		if died[point] == 0 {
 			t.Errorf("nobody died at %s; deaths were at %v", point, slices.Sorted(maps.Keys(died)))
@@ -68,17 +68,18 @@ func pointsOf(t *testing.T, role string) []string {
 	return must(s.Seen.TryGet())(t)
 }
 
-// inHand returns how many messages the victim may have had in hand: taken from the queue, and not yet in the ledger. At all
-// other points what it looks at is still the queue's.
+// inHand returns how many messages the victim may have had in hand: given up by the queue, and not yet in the ledger. At all
+// other points what it looks at is still the queue's, and comes again.
 func inHand(role, point string, killed bool) int {
-	taken := point == "spsc.get.released" || point == "mutex.unlocked"
 	switch {
-	case killed && taken && role == "get":
-		return 1
-	case killed && role == "getbatch" && (taken || point == "mpmc.get.counted"): // it gives room back before it counts
+	case !killed || !strings.HasPrefix(role, "get"):
+		return 0
+	case point != "mpmc.fast.released" && point != "mpmc.released" && point != "mpmc.release.emptied" && point != "mpmc.units.freed":
+		return 0
+	case role == "getbatch":
 		return sceneBatch
 	}
-	return 0
+	return 1
 }
 
 // play runs the victim with others at the other end of what it works on, and what comes after it. It reports whether the victim was killed.
@@ -160,17 +161,16 @@ func (s *scene) contend(t *testing.T, p *multiproc.Process) {
 
 // Those who repair what a dead process has left are killed at every point of the repair, and so are their successors.
 func TestKilledWhileRepairing(t *testing.T) {
-	points := []string{"mutex.robbed", "mutex.locked", "mpmc.recount", "mpmc.recounted"}
+	points := []string{"members.claimed", "mpmc.repair.cells", "mpmc.repair.slots", "mpmc.repair.told", "members.repaired"}
 	died := map[string]int{}
 	for _, c := range []struct {
-		corpse, order string // what the first victim does, and what it dies of, with a lock in its hand
-		role          string // what makes the next ones need that lock
+		corpse, order string // what the first victim does, and what it dies of, with something in its hand
+		role          string // what the repairers are about
 	}{
-		{"put", "kill:spsc.put.written:2", "put"},
-		{"put", "kill:spsc.put.published:2", "close"},
-		{"put", "kill:mpmc.put.counted:1", "putbatch"},
-		{"get", "kill:spsc.get.read:2", "get"},
-		{"get", "kill:mpmc.get.counted:2", "getbatch"},
+		{"put", "kill:mpmc.fast.claimed:1", "get"},
+		{"put", "kill:mpmc.fast.announced:1", "getbatch"},
+		{"get", "kill:mpmc.fast.taken:2", "get"},
+		{"get", "kill:mpmc.get.taken:1", "getbatch"},
 	} {
 		for _, point := range points {
 			for nth := 1; nth <= 4; nth++ {
@@ -196,7 +196,7 @@ func TestKilledWhileRepairing(t *testing.T) {
 	}
 }
 
-// corpse leaves a queue with some messages of producer 1, one of whose locks is a dead process's.
+// corpse leaves a queue with some messages of producer 1, and something in the hand of a dead process.
 func (s *scene) corpse(t *testing.T, role, order string) {
 	t.Helper()
 	l := s.Ledger
@@ -214,7 +214,7 @@ func (s *scene) corpse(t *testing.T, role, order string) {
 	}
 }
 
-// repair runs one process that needs the dead one's lock, and reports whether it was killed.
+// repair runs one process that comes upon what the dead one has left, and reports whether it was killed.
 func (s *scene) repair(t *testing.T, order string) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(proctest.Context(t))

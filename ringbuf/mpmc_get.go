@@ -162,6 +162,27 @@ func (q *MPMC) take(me identity) (held, error) {
 			return h, err
 		}
 	}
+	h, err := q.takeNext(me)
+	if err == ErrClosed {
+		return q.takeLast(me)
+	}
+	return h, err
+}
+
+// takeLast looks behind the end of a closed queue: what the dead had in hand is still to come.
+func (q *MPMC) takeLast(me identity) (held, error) {
+	if _, err := q.bury(me.token); err != nil {
+		return held{}, q.failed(me, err)
+	}
+	h, err := q.takeOrphan(me, atomic.LoadUint32(&q.hdr.gen))
+	if err == ErrEmpty {
+		err = q.failed(me, ErrClosed)
+	}
+	return h, err
+}
+
+// takeNext takes the message at the head.
+func (q *MPMC) takeNext(me identity) (held, error) {
 	h, ok := q.sane(atomic.LoadUint64(&q.hdr.headPos))
 	if !ok {
 		return held{}, q.corrupt("the head is %#x in a queue of %d", h, q.n)

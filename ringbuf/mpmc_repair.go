@@ -152,7 +152,7 @@ func caretaker(handle weak.Pointer[MPMC], head uint64) {
 		}
 		now := atomic.LoadUint64(&q.hdr.headPos)
 		me, err := q.enter(0)
-		if err == nil && now != head {
+		if err == nil {
 			_, err = q.bury(me.token)
 		}
 		if err != nil || now == head {
