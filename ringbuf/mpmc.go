@@ -39,6 +39,8 @@ type MPMC struct {
 	runs   atomic.Uint32 // where the search for free units begins
 	pause  atomic.Uint32 // how long a consumer stays away from an empty queue
 
+	crowded atomic.Int32 // waits that offer the CPU to others at once
+
 	dataEvent, roomEvent, doneEvent *futex.EventCount
 }
 

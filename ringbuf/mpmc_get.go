@@ -28,15 +28,13 @@ func (q *MPMC) Get(ctx context.Context, buf []byte) ([]byte, error) {
 
 // getWait waits for a message. It has no buffer: one that a closure knows of could not be on the caller's stack.
 func (q *MPMC) getWait(ctx context.Context) (msg []byte, err error) {
-	for budget := pollBudget; budget > 0; {
-		pause := q.pause.Load()
-		cpu.Pause(pause)
-		budget -= int(pause) + lookCost
+	w := wait{q: q}
+	for w.again() {
 		out, how := q.getFast(nil)
 		if how == notDone {
 			continue
 		}
-		q.adapt(pause)
+		w.ended()
 		if how == allDone {
 			return out, nil
 		}
@@ -44,28 +42,6 @@ func (q *MPMC) getWait(ctx context.Context) (msg []byte, err error) {
 	}
 	err = q.waitData(ctx, func() error { msg, err = q.TryGet(nil); return err })
 	return msg, err
-}
-
-// A consumer that looks at the next cell without pause takes its line away from the producer in the middle of every put. One that
-// stays away for a little finds several messages when it comes back, and both run faster; but who waits for an answer must not
-// stay away too long. So the pause grows while it brings several messages, and shrinks when it brings one.
-const (
-	minPause   = 4
-	maxPause   = 256
-	pauseGain  = 4    // messages that a pause has to bring
-	pollBudget = 2000 // pauses before the wait becomes a spin with yields, and a sleep
-	lookCost   = 8    // pauses that a look is worth
-)
-
-func (q *MPMC) adapt(pause uint32) {
-	t, _ := q.sane(atomic.LoadUint64(&q.hdr.tail))
-	h, _ := q.sane(atomic.LoadUint64(&q.hdr.headPos))
-	switch d := q.distance(h, t); { // of hints: a guess will do
-	case d >= pauseGain && pause < maxPause:
-		q.pause.Store(2 * pause)
-	case d == 0 && pause > minPause:
-		q.pause.Store(pause / 2)
-	}
 }
 
 // TryGet appends the next message to buf and returns it, or ErrEmpty.

@@ -283,6 +283,11 @@ func (q *MPMC) free(k uint64) {
 // waitRoom waits until try says something else than ErrFull.
 func (q *MPMC) waitRoom(ctx context.Context, try func() error) error {
 	var last error
+	for w := (wait{q: q}); w.again(); {
+		if last = try(); last != ErrFull {
+			return last
+		}
+	}
 	err := q.roomEvent.AwaitPeers(ctx, func() (bool, error) {
 		last = try()
 		return last != ErrFull, nil
