@@ -223,13 +223,11 @@ func BenchmarkMPMC(b *testing.B) {
 	ctx := context.Background()
 	const size = 64
 	msg := content(1, size)
+	const places = 1 << 16 / (size + 8)
 	queue := func(b *testing.B) *ringbuf.MPMC {
-		seg := newSegment(b, ringbuf.MPMCSize(1<<16))
-		q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
-		ok(b, err)
+		q, _ := queueIn(b, ringbuf.MPMCOptions{Capacity: places, Members: 16})
 		return q
 	}
-	const places = 1 << 16 / (size + 8)
 	b.Run("sides=uncontended/impl=queue", func(b *testing.B) {
 		q := queue(b)
 		buf := make([]byte, 0, size)

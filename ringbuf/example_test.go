@@ -91,7 +91,8 @@ func ExampleProducer_Reserve() {
 // A queue for many producers and many consumers.
 func ExampleMPMC() {
 	ctx := context.Background()
-	q, _ := ringbuf.CreateMPMC(make([]byte, ringbuf.MPMCSize(4096)), nil)
+	size, _ := ringbuf.MPMCSize(nil)
+	q, _ := ringbuf.CreateMPMC(make([]byte, size), nil)
 	done := make(chan int)
 	for range 4 {
 		go func() {

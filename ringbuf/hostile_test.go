@@ -197,8 +197,7 @@ func runSPSC(t testing.TB, mem []byte, s script) {
 // runMPMC carries out a script on a small queue whose memory the script also damages. A lock that says that this very process
 // holds it is held for ever, so only calls with a context are made.
 func runMPMC(t testing.TB, mem []byte, s script) {
-	o := &ringbuf.MPMCOptions{Limit: int(s.byte() % 4)}
-	q, err := ringbuf.CreateMPMC(mem, o)
+	q, err := ringbuf.CreateMPMC(mem, &smallQueue)
 	ok(t, err)
 	for len(s) > 0 {
 		ctx := ended()
@@ -242,7 +241,7 @@ func runMPMC(t testing.TB, mem []byte, s script) {
 	}
 }
 
-func hostileSizes() (spsc, mpmc int) { return ringbuf.SPSCSize(128), ringbuf.MPMCSize(128) }
+func hostileSizes() (spsc, mpmc int) { return ringbuf.SPSCSize(128), kinds[1].size(0) }
 
 // FuzzHostile lets the fuzzer choose the calls on an SPSC ring, and the words that are written over between them.
 //
@@ -372,10 +371,10 @@ func TestHostileNeighbourMPMC(t *testing.T) {
 		t.Skip("the race detector watches the memory")
 	}
 	watch(t, "a call on a queue with a hostile neighbour")
-	mem := guarded(t, ringbuf.MPMCSize(512))
+	mem := guarded(t, kinds[1].size(0))
 	for round := range 20 {
 		clear(mem)
-		_, err := ringbuf.CreateMPMC(mem, &ringbuf.MPMCOptions{Limit: round % 5})
+		_, err := ringbuf.CreateMPMC(mem, &smallQueue)
 		ok(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 4)

@@ -34,6 +34,8 @@ const (
 	linearSteps   = 14
 )
 
+var linearOptions = ringbuf.MPMCOptions{Capacity: linearLimit, Members: 16}
+
 // queueModel is a first-in, first-out queue of linearLimit places: a try says that it is full exactly when all are taken, and
 // that it is empty exactly when none is.
 var queueModel = porcupine.Model{
@@ -125,7 +127,7 @@ func wantLinear(t *testing.T, steps []step) {
 func TestLinearGoroutines(t *testing.T) {
 	ctx := proctest.Context(t)
 	for seed := range uint64(scale(150)) {
-		q := newQueue(t, 4096, linearLimit)
+		q := newQueue(t, linearOptions)
 		var clock atomic.Int64
 		steps := make([]step, linearClients*linearSteps)
 		errs := make(chan error, linearClients)
@@ -159,7 +161,10 @@ type linearArg struct {
 }
 
 func (a linearArg) queue(round int) []byte {
-	size := ringbuf.MPMCSize(4096)
+	size, err := ringbuf.MPMCSize(&linearOptions)
+	if err != nil {
+		panic(err)
+	}
 	return a.Queues.Bytes()[round*size:][:size:size]
 }
 
@@ -203,7 +208,7 @@ var linearTarget = spawn.NewTarget("ringbuf-linear", func(ctx context.Context, a
 // TestLinearProcesses does the same with processes, whose common clock is a counter in shared memory.
 func TestLinearProcesses(t *testing.T) {
 	ctx := proctest.Context(t)
-	seg := newSegment(t, linearRounds*ringbuf.MPMCSize(4096))
+	seg := newSegment(t, linearRounds*queueSize(t, linearOptions))
 	book, err := shm.New(&shm.Options{Arena: 1 << 20, Participants: 16})
 	ok(t, err)
 	defer book.Close()
@@ -215,7 +220,9 @@ func TestLinearProcesses(t *testing.T) {
 	arg.Steps, err = shm.NewArray[step](book, linearRounds*linearClients*linearSteps)
 	ok(t, err)
 	for round := range linearRounds {
-		_, err := ringbuf.CreateMPMC(arg.queue(round), &ringbuf.MPMCOptions{Options: *in(seg), Limit: linearLimit})
+		o := linearOptions
+		o.Options = *in(seg)
+		_, err := ringbuf.CreateMPMC(arg.queue(round), &o)
 		ok(t, err)
 	}
 	var children []*spawn.Process

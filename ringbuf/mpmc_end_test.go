@@ -12,7 +12,7 @@ import (
 
 // TestQueueTooLarge is told at once, also when the queue is full, and leaves what a batch has put before.
 func TestQueueTooLarge(t *testing.T) {
-	q := newQueue(t, 1024, 2)
+	q := newQueue(t, ringbuf.MPMCOptions{Capacity: 2, Arena: 4096})
 	big := make([]byte, q.MaxMessage()+1)
 	wantErr(t, q.TryPut(big), ringbuf.ErrTooLarge)
 	n, err := q.PutBatch(context.Background(), [][]byte{content(1, 8), content(2, 8), big})
@@ -41,7 +41,7 @@ func TestQueueTooLarge(t *testing.T) {
 func TestQueueCloseRace(t *testing.T) {
 	ctx := proctest.Context(t)
 	for range scale(100) {
-		q := newQueue(t, 1024, 4)
+		q := newQueue(t, ringbuf.MPMCOptions{Capacity: 4})
 		const producers = 3
 		var putting, getting sync.WaitGroup
 		last := make([]uint64, producers)
@@ -92,7 +92,7 @@ func TestQueueCloseRace(t *testing.T) {
 
 // TestQueueEmptyMessages carries messages without bytes: they count.
 func TestQueueEmptyMessages(t *testing.T) {
-	q := newQueue(t, 512, 0)
+	q := newQueue(t, ringbuf.MPMCOptions{Capacity: 5})
 	n, err := q.PutBatch(context.Background(), [][]byte{nil, {}, []byte("x"), nil})
 	ok(t, err)
 	if l, _ := q.Len(); n != 4 || l != 4 {

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
@@ -19,11 +18,38 @@ import (
 
 // The tests of MPMC know only what its documentation says, not how it is made.
 
-func newQueue(t testing.TB, capacity, limit int) *ringbuf.MPMC {
+// newQueue makes a queue on the heap.
+func newQueue(t testing.TB, o ringbuf.MPMCOptions) *ringbuf.MPMC {
 	t.Helper()
-	q, err := ringbuf.CreateMPMC(make([]byte, ringbuf.MPMCSize(capacity)), &ringbuf.MPMCOptions{Limit: limit})
+	q, err := ringbuf.CreateMPMC(make([]byte, queueSize(t, o)), &o)
 	ok(t, err)
 	return q
+}
+
+// queueIn makes a queue in a segment of its own.
+func queueIn(t testing.TB, o ringbuf.MPMCOptions) (*ringbuf.MPMC, *shm.Segment) {
+	t.Helper()
+	seg := newSegment(t, queueSize(t, o))
+	o.Options = *in(seg)
+	q, err := ringbuf.CreateMPMC(seg.Bytes(), &o)
+	ok(t, err)
+	return q, seg
+}
+
+// openAgain opens the queue in a segment as another participant with another mapping.
+func openAgain(t testing.TB, seg *shm.Segment) *ringbuf.MPMC {
+	t.Helper()
+	s := again(t, seg)
+	q, err := ringbuf.OpenMPMC(s.Bytes(), in(s))
+	ok(t, err)
+	return q
+}
+
+func queueSize(t testing.TB, o ringbuf.MPMCOptions) int {
+	t.Helper()
+	size, err := ringbuf.MPMCSize(&o)
+	ok(t, err)
+	return size
 }
 
 // A stamped message says who sent it and as which of its messages; the rest follows from that.
@@ -199,29 +225,23 @@ func crowded(t *testing.T, producers, consumers, n int, handle func() *ringbuf.M
 // TestQueueGoroutines has goroutines share one handle, on the heap, where the race detector sees all; and on handles, mappings
 // and processors of their own.
 func TestQueueGoroutines(t *testing.T) {
-	for _, tc := range []struct{ producers, consumers, capacity, limit int }{
-		{1, 1, 512, 0}, {4, 4, 512, 0}, {4, 4, 4096, 3}, {1, 4, 4096, 1}, {4, 1, 1 << 16, 1}, {8, 8, 1 << 16, 0},
+	for _, tc := range []struct{ producers, consumers, capacity, spares int }{
+		{1, 1, 7, 0}, {4, 4, 5, 0}, {4, 4, 3, 8}, {1, 4, 1, 0}, {4, 1, 1, 4}, {8, 8, 1000, 0},
 	} {
-		t.Run(fmt.Sprintf("%dx%d/%d/%d", tc.producers, tc.consumers, tc.capacity, tc.limit), func(t *testing.T) {
-			q := newQueue(t, tc.capacity, tc.limit)
+		t.Run(fmt.Sprintf("%dx%d/%d/%d", tc.producers, tc.consumers, tc.capacity, tc.spares), func(t *testing.T) {
+			// Most messages are larger than a slot.
+			q := newQueue(t, ringbuf.MPMCOptions{Capacity: tc.capacity, Spares: tc.spares, MessageSize: 32, Arena: 8 << 10, Members: 8})
 			crowded(t, tc.producers, tc.consumers, scale(2000), func() *ringbuf.MPMC { return q })
 		})
 	}
 	t.Run("one processor", func(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		q := newQueue(t, 1024, 5)
+		q := newQueue(t, ringbuf.MPMCOptions{Capacity: 5})
 		crowded(t, 3, 3, scale(1000), func() *ringbuf.MPMC { return q })
 	})
 	t.Run("mappings", func(t *testing.T) {
-		seg := newSegment(t, ringbuf.MPMCSize(1024))
-		_, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
-		ok(t, err)
-		crowded(t, 3, 3, scale(2000), func() *ringbuf.MPMC {
-			s := again(t, seg)
-			q, err := ringbuf.OpenMPMC(s.Bytes(), in(s))
-			ok(t, err)
-			return q
-		})
+		_, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 10})
+		crowded(t, 3, 3, scale(2000), func() *ringbuf.MPMC { return openAgain(t, seg) })
 	})
 }
 
@@ -270,9 +290,7 @@ func TestQueueProcesses(t *testing.T) {
 	ctx := proctest.Context(t)
 	const sides = 3
 	n := scale(20000)
-	seg := newSegment(t, ringbuf.MPMCSize(1<<13))
-	q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
-	ok(t, err)
+	q, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 100})
 	results, err := shm.New(&shm.Options{Arena: 1 << 14, Participants: 16})
 	ok(t, err)
 	defer results.Close()
@@ -313,109 +331,3 @@ func TestQueueProcesses(t *testing.T) {
 	}
 }
 
-// TestQueueBlocks waits for room, by bytes and by the limit, and for messages; ends waits by contexts; wakes them by their
-// reasons and by Close.
-func TestQueueBlocks(t *testing.T) {
-	full := map[string]func(t *testing.T) *ringbuf.MPMC{
-		"bytes": func(t *testing.T) *ringbuf.MPMC {
-			q := newQueue(t, 1024, 0)
-			for i := 0; q.TryPut(content(1, 50)) == nil; i++ {
-			}
-			return q
-		},
-		"limit": func(t *testing.T) *ringbuf.MPMC {
-			q := newQueue(t, 1<<16, 2)
-			ok(t, q.TryPut(content(1, 50)))
-			ok(t, q.TryPut(content(1, 50)))
-			return q
-		},
-	}
-	for name, make := range full {
-		t.Run("full by "+name, func(t *testing.T) {
-			q := make(t)
-			wantErr(t, q.TryPut(content(2, 50)), ringbuf.ErrFull)
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
-			wantErr(t, q.Put(ctx, content(2, 50)), context.DeadlineExceeded)
-			n, err := q.PutBatch(ctx, [][]byte{content(2, 50)})
-			wantErr(t, err, context.DeadlineExceeded)
-			cancel()
-			if n != 0 {
-				t.Fatalf("put %d into a full queue", n)
-			}
-			before, err := q.Len()
-			ok(t, err)
-			done := startCalls(4, func() error { return q.Put(proctest.Context(t), content(2, 50)) })
-			for range 4 {
-				if _, err := q.Get(proctest.Context(t), nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for range 4 {
-				ok(t, <-done)
-			}
-			after, err := q.Len()
-			ok(t, err)
-			if after != before {
-				t.Fatalf("%d messages after as many puts as gets, %d before", after, before)
-			}
-			cctx, stop := context.WithCancel(context.Background())
-			done = startCalls(3, func() error { return q.Put(cctx, content(2, 50)) })
-			stop()
-			for range 3 {
-				wantErr(t, <-done, context.Canceled)
-			}
-			done = startCalls(3, func() error { return q.Put(proctest.Context(t), content(2, 50)) })
-			ok(t, q.Close())
-			for range 3 {
-				wantErr(t, <-done, ringbuf.ErrClosed)
-			}
-		})
-	}
-	t.Run("empty", func(t *testing.T) {
-		q := newQueue(t, 1024, 0)
-		_, err := q.TryGet(nil)
-		wantErr(t, err, ringbuf.ErrEmpty)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
-		_, err = q.Get(ctx, nil)
-		wantErr(t, err, context.DeadlineExceeded)
-		_, err = q.GetBatch(ctx, 3)
-		wantErr(t, err, context.DeadlineExceeded)
-		cancel()
-		for _, n := range []int{0, -1} {
-			if _, err := q.GetBatch(context.Background(), n); err == nil {
-				t.Fatalf("a batch of %d is no error", n)
-			}
-		}
-		done := startCalls(4, func() error { _, err := q.Get(proctest.Context(t), nil); return err })
-		for range 4 {
-			ok(t, q.Put(context.Background(), content(1, 8)))
-		}
-		for range 4 {
-			ok(t, <-done)
-		}
-		cctx, stop := context.WithCancel(context.Background())
-		done = startCalls(3, func() error { _, err := q.GetBatch(cctx, 2); return err })
-		stop()
-		for range 3 {
-			wantErr(t, <-done, context.Canceled)
-		}
-		done = startCalls(3, func() error { _, err := q.Get(proctest.Context(t), nil); return err })
-		ok(t, q.Close())
-		ok(t, q.Close())
-		for range 3 {
-			wantErr(t, <-done, ringbuf.ErrClosed)
-		}
-	})
-}
-
-// startCalls runs n calls in goroutines and gives them a chance to go to sleep.
-func startCalls(n int, call func() error) <-chan error {
-	done := make(chan error, n)
-	for range n {
-		go func() { done <- call() }()
-	}
-	for range 100 {
-		runtime.Gosched()
-	}
-	return done
-}

@@ -57,12 +57,12 @@ func TestEveryMethodAfterClose(t *testing.T) {
 			return c
 		},
 		"MPMC": func(t *testing.T, seg *shm.Segment) any {
-			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
+			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg), Capacity: 10, Spares: 10, Members: 16})
 			ok(t, err)
 			return q
 		},
 		"MPMC with messages": func(t *testing.T, seg *shm.Segment) any {
-			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg)})
+			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg), Capacity: 10, Spares: 10, Members: 16})
 			ok(t, err)
 			ok(t, q.TryPut([]byte("msg")))
 			return q

@@ -92,6 +92,8 @@ func spscSteps() []stepOp {
 	}
 }
 
+var stepQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 2, Members: 4}
+
 // mpmcSteps lead through the calls of a queue.
 func mpmcSteps() []stepOp {
 	put := func(n int) stepOp {
@@ -100,7 +102,7 @@ func mpmcSteps() []stepOp {
 	}
 	get := stepOp{name: "TryGet", take: 1, do: func(s *stepSides) error { _, err := s.q.TryGet(nil); return err }}
 	return []stepOp{
-		put(20), put(90), put(0), get, get, put(120), put(8), get, get, put(100), get, put(7), get,
+		put(20), put(90), put(0), get, get, put(92), put(8), get, get, put(100), get, put(7), get,
 		{name: "Close", close: true, do: func(s *stepSides) error { return s.q.Close() }},
 		get,
 	}
@@ -158,13 +160,15 @@ func trace(t *testing.T, kind string) *tracee {
 	t.Helper()
 	size := ringbuf.SPSCSize(256)
 	if kind == "mpmc" {
-		size = ringbuf.MPMCSize(1024)
+		size = queueSize(t, stepQueue)
 	}
 	seg := newSegment(t, stepRing+size)
 	x := &tracee{seg: seg, ctl: seg.Bytes()[:16], mem: seg.Bytes()[stepRing:]}
 	var err error
 	if kind == "mpmc" {
-		_, err = ringbuf.CreateMPMC(x.mem, &ringbuf.MPMCOptions{Options: *in(seg)})
+		o := stepQueue
+		o.Options = *in(seg)
+		_, err = ringbuf.CreateMPMC(x.mem, &o)
 	} else {
 		_, err = ringbuf.CreateSPSC(x.mem, in(seg))
 	}
@@ -236,6 +240,9 @@ func heirs(mem []byte, o *ringbuf.Options) (got [][]byte, closed bool, err error
 func heirsMPMC(mem []byte, o *ringbuf.Options) (got [][]byte, closed bool, err error) {
 	q, err := ringbuf.OpenMPMC(mem, o)
 	if err != nil {
+		return nil, false, err
+	}
+	if _, err := q.Repair(); err != nil {
 		return nil, false, err
 	}
 	for {
