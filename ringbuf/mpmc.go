@@ -35,6 +35,7 @@ type MPMC struct {
 	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number
 	seen   atomic.Uint32 // gen when there was nothing to be handed out again, while caretaker is at work
 	caring atomic.Bool   // caretaker is at work
+	due    atomic.Bool   // the next get has to look after the dead
 	cursor atomic.Uint32 // where the search for a free slot begins
 	runs   atomic.Uint32 // where the search for free units begins
 	pause  atomic.Uint32 // how long a consumer stays away from an empty queue

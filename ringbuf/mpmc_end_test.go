@@ -41,7 +41,7 @@ func TestQueueTooLarge(t *testing.T) {
 func TestQueueCloseRace(t *testing.T) {
 	ctx := proctest.Context(t)
 	for range scale(100) {
-		q := newQueue(t, ringbuf.MPMCOptions{Capacity: 4})
+		q := newQueue(t, ringbuf.MPMCOptions{Capacity: 4, MessageSize: stampMax})
 		const producers = 3
 		var putting, getting sync.WaitGroup
 		last := make([]uint64, producers)

@@ -244,6 +244,12 @@ func (q *MPMC) open(me identity, k, p uint64) (held, error) {
 
 // takeOrphan takes a message that is to be handed out again, or returns ErrEmpty. gen is from before the search.
 func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
+	if q.due.Load() && q.due.Swap(false) {
+		if _, err := q.bury(me.token); err != nil {
+			return held{}, err
+		}
+		gen = atomic.LoadUint32(&q.hdr.gen)
+	}
 	q.care()
 	for k := range q.slots {
 		w := q.wordOf(k)
@@ -273,8 +279,8 @@ func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
 		}
 	}
 	q.seen.Store(gen) // what was made an orphan later has raised it since
-	if !q.caring.Load() {
-		q.lookAgain() // the caretaker has gone meanwhile, and its own word was overwritten
+	if q.due.Load() {
+		q.lookAgain() // the caretaker has come meanwhile, and its own word was overwritten
 	}
 	return held{}, ErrEmpty
 }

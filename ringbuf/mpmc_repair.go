@@ -137,30 +137,26 @@ func (q *MPMC) lookAgain() { q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1) }
 const careInterval = 50 * time.Millisecond
 
 // care sees to it that the dead are buried while this process takes messages without ever having to wait. It costs the common get
-// nothing: when nothing was taken for an interval the caretaker goes, and leaves it to the next get, by lookAgain, to call it again.
+// nothing: after each interval the caretaker has the next get look after the dead. When there was none it goes, and that get calls it
+// again. It touches nothing but the handle: the memory may be given back, and another's, by the time it comes.
 func (q *MPMC) care() {
 	if q.caring.CompareAndSwap(false, true) {
-		caretaker(weak.Make(q), atomic.LoadUint64(&q.hdr.headPos))
+		caretaker(weak.Make(q))
 	}
 }
 
-func caretaker(handle weak.Pointer[MPMC], head uint64) {
+func caretaker(handle weak.Pointer[MPMC]) {
 	time.AfterFunc(careInterval, func() {
 		q := handle.Value()
 		if q == nil {
 			return
 		}
-		now := atomic.LoadUint64(&q.hdr.headPos)
-		me, err := q.enter(0)
-		if err == nil {
-			_, err = q.bury(me.token)
-		}
-		if err != nil || now == head {
+		if q.due.Swap(true) { // nothing was taken since the last time
 			q.caring.Store(false)
-			q.lookAgain()
 			return
 		}
-		caretaker(handle, now)
+		q.seen.Add(^uint32(0)) // behind gen: the next get looks
+		caretaker(handle)
 	})
 }
 

@@ -53,7 +53,10 @@ func queueSize(t testing.TB, o ringbuf.MPMCOptions) int {
 }
 
 // A stamped message says who sent it and as which of its messages; the rest follows from that.
-const stampSize = 16
+const (
+	stampSize = 16
+	stampMax  = stampSize + 90
+)
 
 func stamped(buf []byte, sender, seq uint64) []byte {
 	buf = binary.LittleEndian.AppendUint64(buf[:0], sender)
@@ -236,11 +239,11 @@ func TestQueueGoroutines(t *testing.T) {
 	}
 	t.Run("one processor", func(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		q := newQueue(t, ringbuf.MPMCOptions{Capacity: 5})
+		q := newQueue(t, ringbuf.MPMCOptions{Capacity: 5, MessageSize: stampMax})
 		crowded(t, 3, 3, scale(1000), func() *ringbuf.MPMC { return q })
 	})
 	t.Run("mappings", func(t *testing.T) {
-		_, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 10})
+		_, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 10, MessageSize: stampMax})
 		crowded(t, 3, 3, scale(2000), func() *ringbuf.MPMC { return openAgain(t, seg) })
 	})
 }
@@ -290,7 +293,7 @@ func TestQueueProcesses(t *testing.T) {
 	ctx := proctest.Context(t)
 	const sides = 3
 	n := scale(20000)
-	q, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 100})
+	q, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 100, MessageSize: stampMax})
 	results, err := shm.New(&shm.Options{Arena: 1 << 14, Participants: 16})
 	ok(t, err)
 	defer results.Close()
@@ -330,4 +333,3 @@ func TestQueueProcesses(t *testing.T) {
 		}
 	}
 }
-

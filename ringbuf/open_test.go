@@ -125,7 +125,7 @@ func TestDamagedHead(t *testing.T) {
 			mem[bit/8] ^= 1 << (bit % 8)
 		}
 		refused("8 bytes less", mem[:len(mem)-8])
-		refused("three quarters of its memory", mem[:len(mem)/4*3])
+		refused("an eighth less", mem[:len(mem)/8*7])
 		ok(t, k.open(append(bytes.Clone(mem), 1, 2, 3)))
 		ok(t, k.open(mem))
 		if !bytes.Equal(mem, good) {

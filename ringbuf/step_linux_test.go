@@ -102,7 +102,7 @@ func mpmcSteps() []stepOp {
 	}
 	get := stepOp{name: "TryGet", take: 1, do: func(s *stepSides) error { _, err := s.q.TryGet(nil); return err }}
 	return []stepOp{
-		put(20), put(90), put(0), get, get, put(92), put(8), get, get, put(100), get, put(7), get,
+		put(20), put(90), put(0), get, get, put(92), put(8), get, get, put(60), get, put(7), get,
 		{name: "Close", close: true, do: func(s *stepSides) error { return s.q.Close() }},
 		get,
 	}
