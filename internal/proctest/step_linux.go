@@ -1,7 +1,6 @@
 package proctest
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -176,21 +175,4 @@ func (x *Tracee) Kill() {
 		}
 	}
 	_ = x.cmd.Wait()
-}
-
-// Changes steps through what the child does while inside reports true, until ended does, and calls each after every
-// instruction there that has changed mem. It stops early when each returns false, and then returns false.
-func (x *Tracee) Changes(mem []byte, ended, inside func() bool, each func() bool) bool {
-	x.t.Helper()
-	last := bytes.Clone(mem)
-	for !ended() {
-		x.Step()
-		if inside() && !bytes.Equal(mem, last) {
-			copy(last, mem)
-			if !each() {
-				return false
-			}
-		}
-	}
-	return true
 }

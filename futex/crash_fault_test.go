@@ -1,0 +1,152 @@
+//go:build fault && linux
+
+package futex_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	"github.com/fb2d3dbd/multiproc/shm"
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+// A crash is what a process does until it is killed: byte 0 the mutex, 4 who is inside, 8 and 12 two counters that are equal
+// but while somebody is inside, 16 how often they were mended.
+type crash struct {
+	Seg    *shm.Segment
+	Order  string // of package fault
+	Rounds int
+}
+
+func (c crash) enter(ctx context.Context) error {
+	mem := c.Seg.Bytes()
+	m, err := futex.NewMutex(mem, c.Seg)
+	if err != nil {
+		return err
+	}
+	inside, a, b := wordAt(mem, 4), wordAt(mem, 8), wordAt(mem, 12)
+	for range c.Rounds {
+		err := m.Lock(ctx)
+		if errors.Is(err, futex.ErrOwnerDied) {
+			if c.Seg.Alive(atomic.LoadUint32(inside)) && *inside != 0 {
+				return fmt.Errorf("the lock of a living process, %#x, was given away", *inside)
+			}
+			*b = *a
+			*wordAt(mem, 16)++
+			atomic.StoreUint32(inside, 0)
+			err = m.MarkConsistent()
+		}
+		if err != nil {
+			return err
+		}
+		if *a != *b || !atomic.CompareAndSwapUint32(inside, 0, c.Seg.Self()) {
+			return fmt.Errorf("damage without news: the counters are %d and %d, %#x is inside", *a, *b, *inside)
+		}
+		*a++
+		time.Sleep(50 * time.Microsecond) // so that others come to wait
+		*b++
+		atomic.StoreUint32(inside, 0)
+		if err := m.Unlock(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var crashTarget = spawn.NewTarget("futex.crash", func(ctx context.Context, c crash) error {
+	if err := fault.Arm(c.Order); err != nil {
+		return err
+	}
+	other := make(chan error)
+	go func() { other <- c.enter(ctx) }()
+	return errors.Join(c.enter(ctx), <-other)
+})
+
+// TestCrashMutex kills a process at each crash point of the mutex, at the first and at later passes, while others want the lock too.
+// They get it, and learn of the damage if there is any. The process starts at a lock whose owner was dead before.
+func TestCrashMutex(t *testing.T) {
+	for _, point := range proctest.Points(t, "mutex.") {
+		passes := []int{1, 2, 7}
+		if point == "mutex.robbed" {
+			passes = []int{1} // there is one dead owner
+		}
+		for _, pass := range passes {
+			t.Run(fmt.Sprintf("%s/%d", point, pass), func(t *testing.T) {
+				seg := newSegment(t, 64)
+				first := startHolder(t, seg, 0)
+				first.Kill()
+				<-first.Done()
+				atomic.StoreUint32(wordAt(seg.Bytes(), 8), 0) // the holder's words are others
+				atomic.StoreUint32(wordAt(seg.Bytes(), 12), 0)
+
+				p, err := crashTarget.Start(proctest.Context(t), crash{seg, fmt.Sprintf("kill:%s:%d", point, pass), 20}, nil)
+				ok(t, err)
+				if point != "mutex.robbed" { // the others leave that to it
+					ok(t, crash{seg, "", 30}.enter(proctest.Context(t)))
+				}
+				err = p.Wait(proctest.Context(t))
+				var exit *spawn.ExitError
+				if !errors.As(err, &exit) || exit.Code != -int(syscall.SIGKILL) {
+					t.Fatalf("the process ended with %v, and should have been killed at %s", err, point)
+				}
+				ok(t, crash{seg, "", 10}.enter(proctest.Context(t)))
+				mem := seg.Bytes()
+				if a, b := *wordAt(mem, 8), *wordAt(mem, 12); a != b || a < 10 {
+					t.Errorf("the counters are %d and %d", a, b)
+				}
+				if n := *wordAt(mem, 16); n > 3 {
+					t.Errorf("damage was mended %d times after two deaths", n)
+				}
+			})
+		}
+	}
+}
+
+// TestStopMutex stops a process at each crash point where it does not hold the lock: the others go on. Where it holds it they wait,
+// and are told of no death.
+func TestStopMutex(t *testing.T) {
+	holds := []string{"mutex.locked", "mutex.robbed"}
+	for _, point := range proctest.Points(t, "mutex.") {
+		t.Run(point, func(t *testing.T) {
+			seg := newSegment(t, 64)
+			m := newMutex(t, seg)
+			first := startHolder(t, seg, 0)
+			first.Kill()
+			<-first.Done()
+			atomic.StoreUint32(wordAt(seg.Bytes(), 8), 0)
+			atomic.StoreUint32(wordAt(seg.Bytes(), 12), 0)
+			p, err := crashTarget.Start(proctest.Context(t), crash{seg, "stop:" + point + ":1", 20}, nil)
+			ok(t, err)
+			proctest.Eventually(t, func() bool { return proctest.Stopped(t, p.PID()) }, "a process stops at "+point)
+			short, cancel := context.WithTimeout(context.Background(), 120*time.Millisecond)
+			defer cancel()
+			err = m.Lock(short)
+			owner, held := m.Locked()
+			switch {
+			case slices.Contains(holds, point):
+				wantErr(t, err, context.DeadlineExceeded)
+				if !held || owner == seg.Self() {
+					t.Errorf("the lock of a stopped process is held by %#x, %v", owner, held)
+				}
+			case err == nil:
+				ok(t, m.Unlock())
+			default: // its other goroutine holds it
+				if !held || !seg.Alive(owner) {
+					t.Errorf("Lock returned %v, and %#x holds the lock", err, owner)
+				}
+			}
+			proctest.Continue(t, p.PID())
+			ok(t, p.Wait(proctest.Context(t)))
+			ok(t, crash{seg, "", 10}.enter(proctest.Context(t)))
+		})
+	}
+}
