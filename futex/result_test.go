@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -97,27 +96,6 @@ func TestWaitResults(t *testing.T) {
 			t.Errorf("Result %d is %q, want %q", int(r), r.String(), text)
 		}
 	}
-}
-
-// Wake wakes as many as it is told to and no more.
-func TestWakeCounts(t *testing.T) {
-	const n = 10
-	word := new(uint32)
-	var awake atomic.Int32
-	var wg sync.WaitGroup
-	for range n {
-		wg.Go(func() {
-			if r, err := futex.Wait(proctest.Context(t), word, 0); r != futex.Woken || err != nil {
-				t.Errorf("Wait returned %v, %v", r, err)
-			}
-			awake.Add(1)
-		})
-	}
-	for woken := 0; woken < n; woken += 2 {
-		wake(t, word, 2)
-		proctest.Eventually(t, func() bool { return int(awake.Load()) == woken+2 }, "two are awake")
-	}
-	wg.Wait()
 }
 
 type words struct{ Seg *shm.Segment }

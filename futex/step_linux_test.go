@@ -94,8 +94,8 @@ var stepChild = proctest.NewProgram("futex-step", func() int {
 // survivor is the one who is left of all participants.
 type survivor struct{}
 
-func (survivor) Self() uint32          { return 1<<30 - 1 }
-func (survivor) Alive(tok uint32) bool { return tok == 1<<30-1 }
+func (survivor) Self() uint32          { return 1<<30 - 2 }
+func (survivor) Alive(tok uint32) bool { return tok == 1<<30-2 }
 
 // told takes the lock and gives it back mended. It reports whether there was news of a death.
 func told(t *testing.T, m *futex.Mutex) bool {
