@@ -17,8 +17,9 @@ const (
 // calibrate finds how many operations take about target, by trials that grow from one operation. The trials are the
 // implementation's warm-up as well. They end early: a sample that turns out longer or shorter than the target is as
 // good, only its length is not what was asked for. What is taken for long enough must be the operations' own time: where
-// many processes start, one operation takes as long as a thousand.
-func calibrate(ctx context.Context, target time.Duration, trial func(ctx context.Context, n int) (Result, error)) (int, error) {
+// many processes start, one operation takes as long as a thousand. It finds no more than most, if that is positive.
+func calibrate(ctx context.Context, target time.Duration, most int, trial func(ctx context.Context, n int) (Result, error)) (int, error) {
+	most = mostOps(most)
 	var start shot // the shortest trial so far: getting started takes no longer
 	for n := 1; ; {
 		res, err := trial(ctx, n)
@@ -26,7 +27,7 @@ func calibrate(ctx context.Context, target time.Duration, trial func(ctx context
 			return 0, fmt.Errorf("calibrating with %d operations: %w", n, err)
 		}
 		this := shot{n, res.Elapsed}
-		next, done := nextOps(this, start, target)
+		next, done := nextOps(this, start, target, most)
 		if done {
 			return next, nil
 		}
@@ -45,13 +46,20 @@ type shot struct {
 
 // nextOps returns the operations of the next trial after this one and the shortest before it, or, when this one was long
 // enough, the operations of a sample and done.
-func nextOps(this, start shot, target time.Duration) (next int, done bool) {
+func nextOps(this, start shot, target time.Duration, most int) (next int, done bool) {
 	ops, own := this.n-start.n, this.elapsed-start.elapsed // what this one did more than the shortest
 	enough := own >= target || this.n >= calibrateRise*start.n && start.n > 0 && own >= target/calibrateEnough && own >= this.elapsed/2
-	if enough || this.n >= maxOps {
-		return scaleOps(ops, own, target, maxOps), true
+	if enough || this.n >= most {
+		return scaleOps(ops, own, target, float64(most)), true
 	}
-	return max(this.n+1, scaleOps(ops, own, target, calibrateGrowth*float64(this.n))), false
+	return min(most, max(this.n+1, scaleOps(ops, own, target, calibrateGrowth*float64(this.n)))), false
+}
+
+func mostOps(most int) int {
+	if most <= 0 {
+		return maxOps
+	}
+	return min(most, maxOps)
 }
 
 // scaleOps returns how many operations take about target when n take elapsed, and at most limit.
@@ -60,5 +68,5 @@ func scaleOps(n int, elapsed, target time.Duration, limit float64) int {
 	if elapsed > 0 {
 		want = float64(n) * float64(target) / float64(elapsed)
 	}
-	return int(math.Max(1, math.Round(min(want, limit, maxOps))))
+	return int(math.Max(1, math.Round(min(want, limit))))
 }

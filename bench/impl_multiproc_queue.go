@@ -37,12 +37,17 @@ func newRings(count, size int) (ringArg, error) {
 func (a ringArg) open(i int) (*ringbuf.SPSC, error) {
 	each := ringbuf.SPSCSize(queueBytes(a.Size))
 	mem := a.Segment.Bytes()[i*each:][:each]
+	touch(mem)
+	return ringbuf.OpenSPSC(mem, &ringbuf.Options{Participants: a.Segment})
+}
+
+// touch reads a byte of each page.
+func touch(mem []byte) {
 	var sum byte
 	for at := 0; at < len(mem); at += os.Getpagesize() {
 		sum += mem[at]
 	}
 	runtime.KeepAlive(sum)
-	return ringbuf.OpenSPSC(mem, &ringbuf.Options{Participants: a.Segment})
 }
 
 var spscTarget = multiproc.NewTarget("bench.spsc", func(ctx context.Context, m member[ringArg]) error {

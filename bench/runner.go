@@ -170,7 +170,7 @@ func (s *pass) warm(ctx context.Context, sc Scenario, c *contender, first bool) 
 		return res, err
 	}
 	var err error
-	c.ops, err = calibrate(ctx, s.SampleTime, trial)
+	c.ops, err = calibrate(ctx, s.SampleTime, c.Most, trial)
 	return err
 }
 
@@ -244,7 +244,7 @@ func (s *pass) sample(ctx context.Context, sc Scenario, c *contender, round int)
 	after := s.Control()
 	c.done++
 	if c.Fixed == 0 && res.Elapsed < s.SampleTime/calibrateEnough {
-		c.ops = scaleOps(res.Ops, res.Elapsed, s.SampleTime, maxOps) // a stall while it was calibrated made it too short
+		c.ops = scaleOps(res.Ops, res.Elapsed, s.SampleTime, float64(mostOps(c.Most))) // a stall while it was calibrated made it too short
 	}
 	cost := s.now().Sub(began)
 	if c.cost == 0 || c.done == 1 {

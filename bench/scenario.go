@@ -33,6 +33,10 @@ type Impl struct {
 	// Fixed, when positive, is the number of operations of every sample: a job of given size that is not to be
 	// calibrated.
 	Fixed int
+
+	// Most, when positive, is the greatest number of operations of a sample: of those that take much longer to set up
+	// than to do.
+	Most int
 }
 
 // A Result is what one sample measured.

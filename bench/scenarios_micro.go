@@ -129,6 +129,29 @@ func lockScenario(name string, k int) Scenario {
 	}
 }
 
+func readScenario(k int) Scenario {
+	return Scenario{
+		Name:  fmt.Sprintf("lock/rwlock-read-%d", k),
+		Doc:   fmt.Sprintf("one lock for reading, a look, unlock; %d processes read at once and nobody writes; CPython has no such lock", k),
+		Impls: []Impl{multiprocRead(k), goroutineRead(k), cImpl("pthread", "rwlock", k)},
+	}
+}
+
+func semaphoreScenario() Scenario {
+	const permits = 4
+	return Scenario{
+		Name: "lock/semaphore",
+		Doc: fmt.Sprintf("one permit of %d taken and given back by one process that nobody disturbs; goroutine uses a channel, pthread a POSIX semaphore",
+			permits),
+		Impls: []Impl{
+			multiprocSemaphore(permits),
+			goroutineSemaphore(permits),
+			cpythonImpl("semaphore", permits),
+			cImpl("pthread", "semaphore", permits),
+		},
+	}
+}
+
 func handoverScenario() Scenario {
 	return Scenario{
 		Name: "lock/rtt",
@@ -140,6 +163,17 @@ func handoverScenario() Scenario {
 			cpythonImpl("handover"),
 			cImpl("pthread", "futex"),
 		},
+	}
+}
+
+func deathScenario() Scenario {
+	pthread := cImpl("pthread", "death")
+	pthread.Most = deaths
+	return Scenario{
+		Name: "lock/wait-death",
+		Doc: "one death: the time from the SIGKILL of a lock's owner until a process that has slept for the lock goes on with it, and knows; " +
+			"pthread is a robust mutex, whose owner's death the kernel tells; goroutines do not die, and CPython's lock is lost",
+		Impls: []Impl{multiprocDeath(), pthread},
 	}
 }
 

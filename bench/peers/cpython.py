@@ -275,6 +275,21 @@ def lock(seconds, n, parts):
     report_turns(run, n)
 
 
+def semaphore_body(run, me, sem, n):
+    run.start_line(me)
+    for _ in range(n):
+        sem.acquire()
+        sem.release()
+    run.done(me, n)
+
+
+def semaphore(seconds, n, permits):
+    ctx = context()
+    run = Run(ctx, 1, seconds)
+    finish(start(ctx, run, [semaphore_body], (ctx.Semaphore(permits), n)))
+    report(run, n, n, 0)
+
+
 def value_body(run, me, value, n):
     mine = seen = 0
     run.start_line(me)
@@ -374,7 +389,7 @@ def result(results, procs):
 def main(argv):
     seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
     give_up_after(seconds)
-    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, lock, value, spawn, wordcount)}
+    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, lock, semaphore, value, spawn, wordcount)}
     modes[mode](seconds, *args)
 
 
