@@ -29,6 +29,13 @@ func goroutineSPSC(size int) Impl {
 	})
 }
 
+// goroutineLease sends pointers to buffers, in which the messages are written and read.
+func goroutineLease(size int) Impl {
+	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		return bufferSPSC(ctx, n, size, stamp, numberOf)
+	})
+}
+
 // A words message carries its number in its first and its last word.
 type words interface{ [1]uint64 | [8]uint64 }
 

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	"os"
-	"runtime"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc"
@@ -39,15 +37,6 @@ func (a ringArg) open(i int) (*ringbuf.SPSC, error) {
 	mem := a.Segment.Bytes()[i*each:][:each]
 	touch(mem)
 	return ringbuf.OpenSPSC(mem, &ringbuf.Options{Participants: a.Segment})
-}
-
-// touch reads a byte of each page.
-func touch(mem []byte) {
-	var sum byte
-	for at := 0; at < len(mem); at += os.Getpagesize() {
-		sum += mem[at]
-	}
-	runtime.KeepAlive(sum)
 }
 
 var spscTarget = multiproc.NewTarget("bench.spsc", func(ctx context.Context, m member[ringArg]) error {

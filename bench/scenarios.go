@@ -31,6 +31,7 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		mpmcScenario(2, 2),
 		mpmcScenario(8, 8),
 		soloScenario(),
+		leaseScenario(64<<10),
 		rttScenario(),
 		lockScenario("lock/uncontended", 1),
 		lockScenario("lock/contended-2", 2),

@@ -90,6 +90,20 @@ func soloScenario() Scenario {
 	}
 }
 
+// leaseScenario has large messages that are never copied, and for comparison one implementation that copies them twice.
+func leaseScenario(size int) Scenario {
+	return Scenario{
+		Name: "queue/lease/" + sizeName(size),
+		Doc: fmt.Sprintf("one message of %s from one producer, who writes its first and last word in place, to one consumer, who reads them in place and "+
+			"acknowledges; queues of %d messages; goroutine sends pointers to pooled buffers, cring copies the message in and out", sizeName(size), queueMessages(size)),
+		Impls: []Impl{
+			multiprocLease(size),
+			goroutineLease(size),
+			cImpl("cring", "spsc", size, queueBytes(size)),
+		},
+	}
+}
+
 func rttScenario() Scenario {
 	const size = 64
 	return Scenario{
