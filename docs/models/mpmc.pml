@@ -8,7 +8,8 @@
  *             Every run spends all its kills if it can, so a scope of two kills wants its scope of one beside it.
  * Also:       NACKS; CLOSE; DLQ (the delivery limit); NO_IDLE_LOOK: orphans are found by gen alone.
  * Mutants:    NO_SETTLE PUB_AFTER_CAS NO_REPAIR REPAIR_WITHOUT_PROOF SLOTS_BEFORE_CELLS GEN_FIRST MEMBER_FREED_BEFORE_REPAIR_DONE
- *             RELEASE_BEFORE_READ END_WITHOUT_SETTLE CLOSE_BY_FLAG_ONLY JUMP_TO_EMPTY
+ *             RELEASE_BEFORE_READ END_WITHOUT_SETTLE CLOSE_BY_FLAG_ONLY CLOSED_WITHOUT_LOOK JUMP_TO_EMPTY JUMP_TO_FULL
+ *             BY_ORDER WAIT_FOR_TAKER
  */
 #ifndef N
 #define N 1
@@ -47,14 +48,33 @@
 #define NACKS 0
 #endif
 
+#ifdef SHARED_P			/* the producers are goroutines of one process */
+#define PMEMBER(i) 1
+#else
+#define PMEMBER(i) (i)
+#endif
+#ifdef SHARED_C
+#define CMEMBER(i) (NP+1)
+#else
+#define CMEMBER(i) (i)
+#endif
 #define NM   (NP+NC+NR)		/* members 1..NM: producers, consumers, repairers */
+#ifndef PM
 #define PM   16			/* positions are counted modulo PM, a multiple of N, and start just before they wrap */
-#define START 14
+#endif
+#define START (PM-2)
 #define IDS  (NP*PUTS)
 
 #define ADD(p, x)   (((p) + (x)) % PM)
 #define SUB(p, x)   (((p) + PM - (x)) % PM)
-#define LATER(a, b) (SUB(a, b) > 0 && SUB(a, b) < PM/2)
+
+/* What a hint p that is not answered by the cell's position q is: behind it. BY_ORDER: by the order of wrapping numbers, which fails a
+ * hint stored by somebody who slept for half of all positions. */
+#ifdef BY_ORDER
+#define BEHIND(p, q) (p != q && SUB(q, p) < PM/2)
+#else
+#define BEHIND(p, q) (p != q)
+#endif
 
 /* Cell: position, owner, slot. Owner 0: FULL, or END with slot 7. Owner 7: EMPTY, taken by nobody. */
 #define CELL(p, o, k) (((p) << 6) | ((o) << 3) | (k))
@@ -112,11 +132,25 @@ byte st[IDS+1];			/* of a message: */
 #define NACKED 3
 #define SETASIDE 4
 #define HELD(t) (32 + (t))
+#define BACK(i) (i && (st[i] == NACKED || (st[i] >= 32 && TDEAD(st[i] - 32))))
+byte due[NM+1];			/* a message that was to be handed out again when this consumer's get began */
+#if NC == 1
+#define NOTDUE(i) due[me] = 0
+#else
+#define NOTDUE(i) due[NP+1] = (due[NP+1] == i -> 0 : due[NP+1]); due[NP+2] = (due[NP+2] == i -> 0 : due[NP+2])
+#endif
+#define UNMENDED(m) (mtok[m] != 0 && TDEAD(mtok[m]))
+#if NP+NC == 2
+#define NODEAD !(UNMENDED(1) || UNMENDED(2))
+#elif NP+NC == 3
+#define NODEAD !(UNMENDED(1) || UNMENDED(2) || UNMENDED(3))
+#else
+#define NODEAD !(UNMENDED(1) || UNMENDED(2) || UNMENDED(3) || UNMENDED(4))
+#endif
 bit ended;			/* END stands in a cell, or a consumer has returned ErrClosed */
 
 #if M == 2
 #define ANY(q) (q(0) || q(1))
-#define FOREACH(q) q(0); q(1)
 #elif M == 3
 #define ANY(q) (q(0) || q(1) || q(2))
 #elif M == 4
@@ -132,7 +166,8 @@ bit ended;			/* END stands in a cell, or a consumer has returned ErrClosed */
 	:: d_step { kills > 0 && ((KVICT >> me) & 1) && !isdead[me] && pc != DONE -> \
 		kills--; halted[me] = 1; isdead[me] = 1; pc = GONE; CLEAR } \
 	:: d_step { stops > 0 && ((SVICT >> me) & 1) && !halted[me] && pc != DONE -> \
-		stops--; halted[me] = 1; pc = GONE; CLEAR }
+		stops--; halted[me] = 1; pc = GONE; CLEAR } \
+	:: d_step { halted[me] && pc != GONE && pc != DONE -> pc = GONE; CLEAR }
 
 /* A new process takes the number of a dead one, once that is repaired. */
 #define REJOIN \
@@ -142,7 +177,7 @@ bit ended;			/* END stands in a cell, or a consumer has returned ErrClosed */
 #define DONE 100
 #define GONE 101
 
-proctype Producer(byte me)
+proctype Producer(byte me; byte src)	/* src: whose messages; goroutines of a process share `me` */
 {
 	byte pc, k, t, seq;
 	short e, w;
@@ -171,7 +206,7 @@ proctype Producer(byte me)
 	:: d_step { RUN(1) && !ANY(FREEAT) -> pc = 20 }
 	/* 3 */
 	:: d_step { RUN(2) -> assert(W[k] == OWN(me)); msg[k] = 255; pc = 3 }
-	:: d_step { RUN(3) -> assert(W[k] == OWN(me)); msg[k] = (me-1)*PUTS + seq + 1;
+	:: d_step { RUN(3) -> assert(W[k] == OWN(me)); msg[k] = (src-1)*PUTS + seq + 1;
 #ifdef DLQ
 		dlv[k] = 1;
 #endif
@@ -181,10 +216,10 @@ proctype Producer(byte me)
 	:: d_step { RUN(5) ->
 		e = cell[t % N];
 		if
-		:: ISEND(e) -> assert(CPOS(e) == t || LATER(CPOS(e), t)); pc = 12
+		:: ISEND(e) -> pc = 12
 		:: ISFULL(e) && CPOS(e) == t -> t = ADD(t, 1)
 		:: ISFULL(e) && CPOS(e) == SUB(t, N) -> assert(gtail == t && SUB(gtail, ghead) == N); pc = 10
-		:: ISFULL(e) && LATER(CPOS(e), t) -> t = ADD(CPOS(e), 1)
+		:: ISFULL(e) && BEHIND(t, CPOS(e)) -> t = ADD(CPOS(e), 1)
 		:: ISEMPTY(e) && CPOS(e) == t ->
 			assert(gtail == t);
 			if
@@ -192,10 +227,11 @@ proctype Producer(byte me)
 			:: else -> pc = 6
 			fi
 #ifdef JUMP_TO_EMPTY
-		:: ISEMPTY(e) && LATER(CPOS(e), t) -> t = CPOS(e)
+		:: ISEMPTY(e) && BEHIND(t, CPOS(e)) -> t = CPOS(e)
 #else
-		:: ISEMPTY(e) && LATER(CPOS(e), t) -> t = ADD(SUB(CPOS(e), N), 1)
+		:: ISEMPTY(e) && BEHIND(t, CPOS(e)) -> t = ADD(SUB(CPOS(e), N), 1)
 #endif
+		:: else -> assert(false)	/* the hint is past the truth */
 		fi;
 #ifdef NO_SETTLE
 		if
@@ -207,12 +243,16 @@ proctype Producer(byte me)
 		:: pc == 5 -> e = 0
 		:: else
 		fi }
+#ifdef WAIT_FOR_TAKER
+	:: d_step { RUN(6) && WST(W[CSLOT(e)]) != sPUB -> pc = 8 }
+#else
 	:: d_step { RUN(6) ->
 		w = W[CSLOT(e)];
 		if
 		:: WST(w) == sPUB && WPOS(w) == SUB(t, N) -> pc = 7
 		:: else -> w = 0; pc = 8
 		fi }
+#endif
 	:: d_step { RUN(7) ->
 		if
 		:: W[CSLOT(e)] == w -> W[CSLOT(e)] = TAK(COWN(e), SUB(t, N))
@@ -233,7 +273,7 @@ proctype Producer(byte me)
 		:: cell[t % N] == e ->
 			cell[t % N] = CELL(t, 0, k);
 			assert(!ended && t == gtail && SUB(gtail, ghead) < N);
-			assert(st[(me-1)*PUTS + seq + 1] == NOTPUT && msg[k] == (me-1)*PUTS + seq + 1);
+			assert(st[(src-1)*PUTS + seq + 1] == NOTPUT && msg[k] == (src-1)*PUTS + seq + 1);
 			gid[t] = msg[k]; st[msg[k]] = QUEUED; gtail = ADD(gtail, 1); seq++;
 #ifdef PUB_AFTER_CAS
 			pc = 15
@@ -267,11 +307,19 @@ proctype Consumer(byte me)
 {
 	byte pc, k, h, g, seen;
 	short e, w;
-#define CLEAR k = 0; h = 0; g = 0; seen = 0; e = 0; w = 0;
+#define CLEAR k = 0; h = 0; g = 0; seen = 0; e = 0; w = 0; due[me] = 0;
 	do
 	/* Get, 1: has there been a repair or a nack? */
 	:: d_step { RUN(0) ->
 		g = gen;
+#ifdef CLOSE
+		due[me] = 1;
+		do
+		:: due[me] <= IDS && !BACK(due[me]) -> due[me]++
+		:: due[me] > IDS -> due[me] = 0; break
+		:: else -> break
+		od;
+#endif
 		if
 		:: g != seen -> k = 0; pc = 1
 		:: else -> pc = 3
@@ -290,8 +338,8 @@ proctype Consumer(byte me)
 		if
 		:: W[k] == w ->
 			h = WPOS(w);
-			assert(msg[k] == gid[h]);
-			assert(st[gid[h]] == NACKED || (st[gid[h]] >= 32 && TDEAD(st[gid[h]] - 32)));
+			assert(msg[k] == gid[h] && BACK(gid[h]));
+			NOTDUE(gid[h]);
 #ifdef DLQ
 			if
 			:: dlv[k] >= DLQ -> W[k] = DEAD(h); st[gid[h]] = SETASIDE; h = 0; pc = 1
@@ -311,10 +359,16 @@ proctype Consumer(byte me)
 	:: d_step { RUN(4) ->
 		e = cell[h % N];
 		if
-		:: ISEND(e) -> assert(CPOS(e) == h || LATER(CPOS(e), h)); pc = 30
+		:: ISEND(e) -> pc = 30
 		:: ISFULL(e) && CPOS(e) == h -> k = CSLOT(e); pc = 8
 		:: ISEMPTY(e) && CPOS(e) == h -> assert(ghead == h && gtail == h); pc = 5
-		:: !ISEND(e) && LATER(CPOS(e), h) -> h = ADD(SUB(CPOS(e), N), 1)
+#ifdef JUMP_TO_FULL
+		:: ISFULL(e) && BEHIND(h, CPOS(e)) -> h = CPOS(e)
+		:: ISEMPTY(e) && BEHIND(h, CPOS(e)) -> h = ADD(SUB(CPOS(e), N), 1)
+#else
+		:: !ISEND(e) && BEHIND(h, CPOS(e)) -> h = ADD(SUB(CPOS(e), N), 1)
+#endif
+		:: else -> assert(false)
 		fi;
 		if
 		:: pc == 4 -> e = 0
@@ -391,7 +445,23 @@ proctype Consumer(byte me)
 	:: d_step { RUN(20) && ANY(ORPAT) -> g = gen; k = 0; pc = 1 }
 #endif
 	:: d_step { RUN(20) && (gen != seen || ghead != gtail || closed) -> pc = 0 }
-	:: d_step { RUN(30) -> e = 0; h = 0; g = 0; ended = 1; pc = DONE }
+	/* ErrClosed, but first mend the dead and look for what they held. */
+#ifdef CLOSED_WITHOUT_LOOK
+	:: d_step { RUN(30) -> pc = 32 }
+#else
+	:: d_step { RUN(30) && NODEAD -> k = 0; pc = 31 }
+	:: d_step { RUN(31) ->
+		w = W[k];
+		if
+		:: WST(w) == sORP -> pc = 2
+		:: else -> w = 0; k++;
+			if
+			:: k == M -> k = 0; pc = 32
+			:: else
+			fi
+		fi }
+#endif
+	:: d_step { RUN(32) -> assert(!BACK(due[me])); due[me] = 0; e = 0; h = 0; g = 0; ended = 1; pc = DONE }
 	FAULTS
 	REJOIN
 	od
@@ -580,23 +650,13 @@ proctype Closer()
 /* When nothing can move any more: is everything where it belongs, and has everybody alive come through? */
 proctype Monitor()
 {
-	byte i, k, live, idle, prep, ok, freeslots;
+	byte i, k, live, idle, ok, freeslots;
 	short e;
 	timeout -> d_step {
-	/* live: consumers that can still move. prep: a repair was begun by a process that has stopped, or nobody is left to begin it. */
+	/* live: consumers that can still move; idle: repairers. */
 	i = NP+1;
 	do
-	:: i <= NP+NC -> if :: !halted[i] -> live++ :: else fi; i++
-	:: else -> break
-	od;
-	i = 1;
-	do
-	:: i <= NP+NC ->
-		if
-		:: isdead[i] && mtok[i] == TOK(i) -> prep = 1
-		:: else
-		fi;
-		i++
+	:: i <= NP+NC -> if :: !halted[CMEMBER(i)] -> live++ :: else fi; i++
 	:: else -> break
 	od;
 	i = NP+NC+1;
@@ -665,7 +725,9 @@ proctype Monitor()
 			:: k < M ->
 				if
 				:: msg[k] == i && WST(W[k]) == sORP -> ok = 1;
-#ifndef CLOSE
+#ifdef CLOSE
+					/* Who held it died, or gave it back, after the others had gone. */
+#else
 					assert(live == 0)
 #endif
 				:: msg[k] == i && WST(W[k]) == sPUB && st[i] == QUEUED && cell[WPOS(W[k]) % N] == CELL(WPOS(W[k]), 0, k) -> ok = 1;
@@ -685,16 +747,16 @@ proctype Monitor()
 	:: live > 0 && freeslots > 0 ->
 		k = pdone; i = 1;
 		do
-		:: i <= NP -> if :: halted[i] -> k++ :: else fi; i++
+		:: i <= NP -> if :: halted[PMEMBER(i)] -> k++ :: else fi; i++
 		:: else -> break
 		od;
-		assert(k == NP)
+		assert(k >= NP)
 	:: else
 	fi;
 #ifdef ALL_THROUGH
 	assert(live == 0 || freeslots > 0);
 #endif
-	i = 0; k = 0; live = 0; idle = 0; prep = 0; ok = 0; freeslots = 0; e = 0
+	i = 0; k = 0; live = 0; idle = 0; ok = 0; freeslots = 0; e = 0
 	}
 }
 
@@ -708,7 +770,12 @@ init {
 	od;
 	i = 1;
 	do
-	:: i <= NP+NC -> mtok[i] = i; i++
+	:: i <= NP+NC ->
+		if
+		:: (i <= NP && PMEMBER(i) == i) || (i > NP && CMEMBER(i) == i) -> mtok[i] = i
+		:: else
+		fi;
+		i++
 	:: else -> break
 	od;
 	i = 0
@@ -716,8 +783,8 @@ init {
 	atomic {
 	i = 1;
 	do
-	:: i <= NP -> run Producer(i); i++
-	:: i > NP && i <= NP+NC -> run Consumer(i); i++
+	:: i <= NP -> run Producer(PMEMBER(i), i); i++
+	:: i > NP && i <= NP+NC -> run Consumer(CMEMBER(i)); i++
 	:: i > NP+NC && i <= NM -> run Repairer(i); i++
 	:: else -> break
 	od;
