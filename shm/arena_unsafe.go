@@ -100,7 +100,7 @@ func payloadOff(class int) uint64 {
 
 // classOf returns the size class for n bytes of payload.
 func classOf(n uint64) int {
-	if n+smallHead < largeBlock {
+	if n+smallHead <= largeBlock/2 { // it fits into a block with a small head
 		return max(0, bits.Len64(n+smallHead-1)-6)
 	}
 	return max(2, bits.Len64(n+largeHead-1)-6)
@@ -197,9 +197,10 @@ func (s *Segment) Free(r Ref) error {
 	}
 	length := int64(minBlock) << class
 	if length >= punchBlock {
-		// The first page holds the block's head and stays. Where the hole cannot be made, zeros are written.
+		// The first page holds the block's head and stays. Where the memory cannot be given back, zeros are written. It is
+		// named by its address: a descriptor's number may be another file's when the segment is closed meanwhile.
 		off := int64(s.lay.arenaOff) + int64(r.Offset)
-		if err := sys.PunchHole(s.fd, off+pageSize, length-pageSize); err != nil {
+		if err := sys.Discard(s.mem[off+pageSize : off+length]); err != nil {
 			clear(s.mem[off+pageSize : off+length])
 		}
 		clear(s.mem[off+largeHead : off+pageSize])

@@ -245,12 +245,14 @@ func (s *Segment) Export() (fd int, err error) {
 		return -1, err
 	}
 	fd, err = sys.Reopen(s.fd)
+	if closed := s.check(); closed != nil { // fd may be of whatever has got the closed number since
+		if err == nil {
+			sys.CloseFD(fd)
+		}
+		return -1, closed
+	}
 	if err != nil {
 		return -1, fmt.Errorf("shm: export: %w", err)
-	}
-	if err := s.check(); err != nil { // fd may be of whatever has got the closed number since
-		sys.CloseFD(fd)
-		return -1, err
 	}
 	return fd, nil
 }

@@ -45,16 +45,6 @@ func Allocate(fd int, size int64) error {
 	}
 }
 
-// PunchHole gives the memory of a range back; it reads as zeros afterwards.
-func PunchHole(fd int, off, n int64) error {
-	for {
-		err := unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-		if err != unix.EINTR {
-			return err
-		}
-	}
-}
-
 // FileSize returns the size of the file behind fd in bytes.
 func FileSize(fd int) (int64, error) {
 	var st unix.Stat_t

@@ -16,3 +16,7 @@ func Detach(mem []byte) error {
 		unix.MAP_FIXED|unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	return err
 }
+
+// Discard gives the memory of a part of a shared mapping back, for all who share it; it reads as zeros afterwards. What is no
+// shared mapping, or not any more, is refused.
+func Discard(mem []byte) error { return unix.Madvise(mem, unix.MADV_REMOVE) }

@@ -35,8 +35,8 @@ func LinkFile(fd int, path string) error { return Unsupported("a named segment")
 // Allocate is not available.
 func Allocate(fd int, size int64) error { return Unsupported("reserving memory") }
 
-// PunchHole is not available.
-func PunchHole(fd int, off, n int64) error { return Unsupported("giving memory back") }
+// Discard is not available.
+func Discard(mem []byte) error { return Unsupported("giving memory back") }
 
 // FileSize is not available.
 func FileSize(fd int) (int64, error) { return 0, Unsupported("shared memory") }
