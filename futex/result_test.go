@@ -14,25 +14,11 @@ import (
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
-func ok(t testing.TB, err error) {
-	if err != nil {
-		t.Helper()
-		t.Fatal(err)
-	}
-}
-
 func wantErr(t testing.TB, err, want error) {
 	if !errors.Is(err, want) {
 		t.Helper()
 		t.Errorf("got error %v, want %v", err, want)
 	}
-}
-
-// ended is a context that has ended.
-func ended() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
 }
 
 // wake wakes n of those that are about to wait on word, as they fall asleep.
