@@ -188,10 +188,16 @@ func (s *Segment) Free(r Ref) error {
 		return err
 	}
 	if !atomic.CompareAndSwapUint32(&b.generation, r.Generation, r.Generation+1) {
+		if err := s.check(); err != nil {
+			return err
+		}
 		return stale(r)
 	}
 	fault.Point("arena.freed")
 	class := int(b.class)
+	if err := s.check(); err != nil {
+		return err
+	}
 	if class >= classes || class != classOf(r.Size) {
 		return fmt.Errorf("shm: %w: block of size class %d", ErrCorrupt, class)
 	}
