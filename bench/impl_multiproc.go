@@ -169,8 +169,25 @@ func addToCrew[A any](ctx context.Context, c *crew, t *multiproc.Target[A], arg 
 	return nil
 }
 
+// hear waits for the news of a process that has failed: a queue tells of its death first, but not what it died of.
+func (c *crew) hear(ctx context.Context) {
+	all := make(chan struct{})
+	go func() {
+		c.waiting.Wait()
+		close(all)
+	}()
+	select {
+	case <-ctx.Done():
+	case <-all:
+	case <-time.After(time.Second): // the others may wait for each other
+	}
+}
+
 // dismiss waits for all processes; after an error it kills them first, and returns what was the reason for it.
 func (c *crew) dismiss(ctx context.Context, err error) error {
+	if errors.Is(err, multiproc.ErrPeerDied) {
+		c.hear(ctx)
+	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
