@@ -29,14 +29,13 @@ import (
 //	reset      ErrBroken for those who   → fill of the next round, by who sees that all places are empty; broken, by Abort
 //	           have come; who comes waits
 //
-//	a place     round:30 | 1:4 | token:30, one for each party
+//	a place     round:30 | kind:4 | token:30, one for each party
 //
-//	0          nobody's                 → (round, me), by who comes
-//	(r, me)    has come in round r      → 0, by the owner when it goes, and by who has proof of its death, after breaking round r
-//	                                      if that is in fill or act
+//	left(q), 0   empty in every round but q   → taken(r, me), by who comes in round r
+//	taken(r)     somebody has come in round r → left(r), by the owner when it goes, and by who has proof of its death, after
+//	                                            breaking round r if that is in fill or act
 //
-// Only fill lets anybody take a place, and fill ends with all places taken or the round broken: so a place that shows the
-// round in fill is a party that waits.
+// A place serves one party in a round: so whoever has taken one in round r is among those without whom r neither acts nor leaves.
 type Barrier struct {
 	member
 	*object
@@ -54,6 +53,7 @@ const (
 	phases
 
 	placeTaken = 1
+	placeLeft  = 2
 
 	roundShift = 34
 	roundMask  = 1<<30 - 1
@@ -159,23 +159,24 @@ func (b *Barrier) take(me uint32) (place int, round uint32, ok bool, err error) 
 	mine := packRound(round, placeTaken, me)
 	for i := range b.places {
 		w := atomic.LoadUint64(b.at(i))
-		if _, kind, _ := unpackRound(w); w != 0 && kind != placeTaken {
+		at, kind, _ := unpackRound(w)
+		if kind > placeLeft {
 			return 0, 0, false, b.corrupt(w)
 		}
-		if w != 0 || !atomic.CompareAndSwapUint64(b.at(i), 0, mine) {
+		if kind == placeTaken || kind == placeLeft && at == round || !atomic.CompareAndSwapUint64(b.at(i), w, mine) {
 			continue
 		}
 		fault.Point("barrier.come")
 		now, phase, _ := unpackRound(atomic.LoadUint64(b.state))
-		if now == round && phase == phaseFill {
-			return i, round, true, nil
+		if now == round && phase != phaseBroken && phase != phaseReset {
+			return i, round, true, nil // all may be here already, and the round over
 		}
 		// The round ended before the place was taken: the others do not know of it.
 		b.leave(i, mine)
-		if now == round && (phase == phaseBroken || phase == phaseStay) {
+		if now == round && phase == phaseBroken {
 			return 0, 0, false, ErrBroken
 		}
-		return 0, 0, false, nil // look again after the next change, or a slice
+		return 0, 0, false, nil // look again: leave has raised the event
 	}
 	return 0, 0, false, nil
 }

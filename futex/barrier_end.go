@@ -16,9 +16,14 @@ func (b *Barrier) change(from, to uint64) bool {
 	return true
 }
 
+func left(w uint64) uint64 {
+	round, _, _ := unpackRound(w)
+	return packRound(round, placeLeft, 0)
+}
+
 // leave empties a place, and the last to go makes the barrier ready.
 func (b *Barrier) leave(i int, mine uint64) {
-	if atomic.CompareAndSwapUint64(b.at(i), mine, 0) {
+	if atomic.CompareAndSwapUint64(b.at(i), mine, left(mine)) {
 		fault.Point("barrier.left")
 		if !b.next() {
 			b.event.Notify(-1) // in fill, somebody may wait for the place
@@ -34,7 +39,7 @@ func (b *Barrier) next() bool {
 		return false
 	}
 	for i := range b.places {
-		if atomic.LoadUint64(b.at(i)) != 0 {
+		if _, kind, _ := unpackRound(atomic.LoadUint64(b.at(i))); kind == placeTaken {
 			return false
 		}
 	}
@@ -61,13 +66,13 @@ func (b *Barrier) mourn(me uint32) error {
 	found := false
 	for i := range b.places {
 		w := atomic.LoadUint64(b.at(i))
-		round, _, token := unpackRound(w)
-		if w == 0 || !dead.dead(token) {
+		round, kind, token := unpackRound(w)
+		if kind != placeTaken || !dead.dead(token) {
 			continue
 		}
 		b.breakRound(round) // if it is that round still; else the dead had only not gone yet
 		fault.Point("barrier.mourn.broken")
-		if atomic.CompareAndSwapUint64(b.at(i), w, 0) {
+		if atomic.CompareAndSwapUint64(b.at(i), w, left(w)) {
 			found = true
 			fault.Point("barrier.mourn.emptied")
 		}
@@ -85,7 +90,7 @@ func (b *Barrier) mourn(me uint32) error {
 func (b *Barrier) parties(me uint32) []uint32 {
 	list := watchlist{me: me}
 	for i := range b.places {
-		if _, _, token := unpackRound(atomic.LoadUint64(b.at(i))); list.add(token) {
+		if _, kind, token := unpackRound(atomic.LoadUint64(b.at(i))); kind == placeTaken && list.add(token) {
 			break
 		}
 	}

@@ -354,7 +354,14 @@ var lockWalks = map[string]lockWalk{
 				step("Reset", one.Reset),
 				stepErr("Wait of two that gives up", futex.ErrBroken, func() error { return nothing(two.Wait(soon(4))) }),
 				step("Reset", two.Reset), step("Abort", two.Abort), step("Reset", two.Reset),
+				step("Wait of two, the other comes at once", func() error { return nothing(two.Wait(bg)) }),
+				step("Wait of two, the other comes at once", func() error { return nothing(two.Wait(bg)) }),
 			}, nil
+		},
+		help: func(mem []byte, who futex.Participants, step int) {
+			if b, err := futex.OpenBarrier(mem, who); err == nil && step >= 8 && b.Waiting() == 1 {
+				_, _ = b.Wait(bg)
+			}
 		},
 		// Heirs come, and all pass or all hear that it is broken; after Reset they pass.
 		heir: func(mem []byte, who futex.Participants, i int) (int, error) {
