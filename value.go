@@ -2,6 +2,7 @@ package multiproc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -9,10 +10,12 @@ import (
 )
 
 // A Value is one T in shared memory with a lock of its own; T has no pointers. It may be part of the argument of a Start
-// and of messages. Where no lock is wanted, use a shm.Value.
+// and of messages. Several can be under one lock;
+// where no lock is wanted, use a shm.Value: see NewValueWithLock and NewRawValue.
 type Value[T any] struct {
 	v    *shm.Value[T]
 	lock *Mutex
+	own  bool // the lock is this value's alone, and is freed with it
 }
 
 // NewValue makes a value that holds v.
@@ -26,8 +29,28 @@ func NewValue[T any](v T) (*Value[T], error) {
 		return nil, err
 	}
 	lock, err := NewMutex()
-	return &Value[T]{x, lock}, err
+	return &Value[T]{x, lock, true}, err
 }
+
+// NewValueWithLock makes a value that holds v under a lock that others may be under as well. Free leaves the lock alone.
+func NewValueWithLock[T any](v T, lock *Mutex) (*Value[T], error) {
+	if lock == nil || lock.mu == nil {
+		return nil, errNoLock
+	}
+	x, err := shm.NewValue(lock.obj.seg, v)
+	return &Value[T]{x, lock, false}, err
+}
+
+// NewRawValue makes a value without a lock, in the memory that this process shares with its descendants.
+func NewRawValue[T any](v T) (*shm.Value[T], error) {
+	seg, err := shm.Default()
+	if err != nil {
+		return nil, err
+	}
+	return shm.NewValue(seg, v)
+}
+
+var errNoLock = errors.New("multiproc: a value under no lock: pass one that NewMutex made, or use NewRawValue and NewRawArray")
 
 // Load returns the value. A T of up to 8 bytes is loaded whole; a larger one may be torn by a store under way: then use
 // Update, or Load between Lock and Unlock.
@@ -65,24 +88,25 @@ func (v *Value[T]) Segment() *shm.Segment {
 	return v.v.Segment()
 }
 
-// Free gives the value's memory back. No process may use it any more.
-func (v *Value[T]) Free() error { return freeBoth(v.v.Segment(), v.v.Ref(), v.lock) }
+// Free gives the value's memory back, and its lock's if that is its own. No process may use it any more.
+func (v *Value[T]) Free() error { return freeBoth(v.v.Segment(), v.v.Ref(), v.lock, v.own) }
 
 // MarshalBinary returns the value's handle.
 func (v *Value[T]) MarshalBinary() ([]byte, error) {
 	if v.v == nil {
 		return nil, fmt.Errorf("multiproc: the zero Value cannot be sent: make it with NewValue")
 	}
-	return joinHandles(v.v.MarshalBinary, v.lock)
+	return joinHandles(v.v.MarshalBinary, v.lock, v.own)
 }
 
 // UnmarshalBinary opens the value whose handle b is.
 func (v *Value[T]) UnmarshalBinary(b []byte) error {
 	x, lock := new(shm.Value[T]), new(Mutex)
-	if err := splitHandles(b, x.UnmarshalBinary, lock); err != nil {
+	own, err := splitHandles(b, x.UnmarshalBinary, lock)
+	if err != nil {
 		return err
 	}
-	v.v, v.lock = x, lock
+	v.v, v.lock, v.own = x, lock, own
 	return nil
 }
 
@@ -95,10 +119,12 @@ func CompareAndSwap[T shm.Integer](v *Value[T], old, x T) (bool, error) {
 }
 
 // An Array is a fixed number of T in shared memory with a lock of its own; T has no pointers. It may be part of the argument of a
-// Start and of messages. Where no lock is wanted, use a shm.Array.
+// Start and of messages. Several can be under one lock; where no lock is wanted, use a
+// shm.Array: see NewArrayWithLock and NewRawArray.
 type Array[T any] struct {
 	a    *shm.Array[T]
 	lock *Mutex
+	own  bool
 }
 
 // NewArray makes an array of n zero elements.
@@ -112,7 +138,25 @@ func NewArray[T any](n int) (*Array[T], error) {
 		return nil, err
 	}
 	lock, err := NewMutex()
-	return &Array[T]{a, lock}, err
+	return &Array[T]{a, lock, true}, err
+}
+
+// NewArrayWithLock makes an array of n zero elements under a lock that others may be under as well. Free leaves the lock alone.
+func NewArrayWithLock[T any](n int, lock *Mutex) (*Array[T], error) {
+	if lock == nil || lock.mu == nil {
+		return nil, errNoLock
+	}
+	a, err := shm.NewArray[T](lock.obj.seg, n)
+	return &Array[T]{a, lock, false}, err
+}
+
+// NewRawArray makes an array of n zero elements without a lock, in the memory that this process shares with its descendants.
+func NewRawArray[T any](n int) (*shm.Array[T], error) {
+	seg, err := shm.Default()
+	if err != nil {
+		return nil, err
+	}
+	return shm.NewArray[T](seg, n)
 }
 
 // ArrayOf makes an array that holds the given elements.
@@ -168,46 +212,52 @@ func (a *Array[T]) Segment() *shm.Segment {
 	return a.a.Segment()
 }
 
-// Free gives the array's memory back. No process may use it any more.
-func (a *Array[T]) Free() error { return freeBoth(a.a.Segment(), a.a.Ref(), a.lock) }
+// Free gives the array's memory back, and its lock's if that is its own. No process may use it any more.
+func (a *Array[T]) Free() error { return freeBoth(a.a.Segment(), a.a.Ref(), a.lock, a.own) }
 
 // MarshalBinary returns the array's handle.
 func (a *Array[T]) MarshalBinary() ([]byte, error) {
 	if a.a == nil {
 		return nil, fmt.Errorf("multiproc: the zero Array cannot be sent: make it with NewArray")
 	}
-	return joinHandles(a.a.MarshalBinary, a.lock)
+	return joinHandles(a.a.MarshalBinary, a.lock, a.own)
 }
 
 // UnmarshalBinary opens the array whose handle b is.
 func (a *Array[T]) UnmarshalBinary(b []byte) error {
 	x, lock := new(shm.Array[T]), new(Mutex)
-	if err := splitHandles(b, x.UnmarshalBinary, lock); err != nil {
+	own, err := splitHandles(b, x.UnmarshalBinary, lock)
+	if err != nil {
 		return err
 	}
-	a.a, a.lock = x, lock
+	a.a, a.lock, a.own = x, lock, own
 	return nil
 }
 
-// joinHandles and splitHandles make one handle of a view's and its lock's, which are of the same length.
-func joinHandles(view func() ([]byte, error), lock *Mutex) ([]byte, error) {
-	b, err := view()
-	if err != nil {
-		return nil, err
+// joinHandles and splitHandles make one handle of a view's and its lock's, which are of the same length, and of whether the
+// lock is the view's own.
+func joinHandles(view func() ([]byte, error), lock *Mutex, own bool) ([]byte, error) {
+	b, err := joinLock(view, lock)
+	if own {
+		return append(b, 1), err
 	}
-	l, err := lock.MarshalBinary()
-	return append(b, l...), err
+	return append(b, 0), err
 }
 
-func splitHandles(b []byte, view func([]byte) error, lock *Mutex) error {
-	if err := view(b[:len(b)/2]); err != nil {
-		return err
+func splitHandles(b []byte, view func([]byte) error, lock *Mutex) (own bool, err error) {
+	n := len(b) / 2
+	if len(b) != 2*n+1 || b[2*n] > 1 {
+		return false, fmt.Errorf("multiproc: %w: a handle of %d bytes", ErrCorrupt, len(b))
 	}
-	return lock.UnmarshalBinary(b[len(b)/2:])
+	if err := view(b[:n]); err != nil {
+		return false, err
+	}
+	return b[2*n] == 1, lock.UnmarshalBinary(b[n : 2*n])
 }
 
-func freeBoth(seg *shm.Segment, ref shm.Ref, lock *Mutex) error {
-	if err := seg.Free(ref); err != nil {
+func freeBoth(seg *shm.Segment, ref shm.Ref, lock *Mutex, own bool) error {
+	err := seg.Free(ref)
+	if err != nil || !own {
 		return err
 	}
 	return lock.Free()
