@@ -74,7 +74,8 @@ func inHand(role, point string, killed bool) int {
 	switch {
 	case !killed || !strings.HasPrefix(role, "get"):
 		return 0
-	case point != "mpmc.fast.released" && point != "mpmc.released" && point != "mpmc.release.emptied" && point != "mpmc.units.freed":
+	case point != "mpmc.fast.released" && point != "mpmc.released" && point != "mpmc.release.emptied" && point != "mpmc.units.freed" &&
+		point != "event.raised": // whom the release wakes
 		return 0
 	case role == "getbatch":
 		return sceneBatch

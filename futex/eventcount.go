@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
@@ -14,11 +15,15 @@ const EventCountSize = 4
 // An EventCount lets processes and goroutines sleep until something in shared memory has changed, at the price of one
 // load for those who change it while nobody sleeps.
 //
-//	the word   generation:31 | sleepers:1
+//	the word   generation:30 | all:1 | sleepers:1
 //
 //	g            nobody sleeps           → (g+1)+sleepers, by who is about to sleep
 //	g+sleepers   somebody may sleep      → the same with g+1, by who is about to sleep or notifies; g+1, by who notified
 //	                                       and found fewer asleep than it wanted to wake
+//	…+all        the last who notified   → without all, by who notifies few
+//	             meant all, or many
+//
+// all is for those who sleep where nobody can see how many were meant to be woken.
 //
 // Every change is a compare-and-swap that raises the generation, so a sleeper whose word has moved on looks again. The
 // death of a process between a change and its Notify, or between Notify's two steps, costs the sleepers one slice of at most 50 ms.
@@ -38,7 +43,12 @@ func NewEventCount(mem []byte) (*EventCount, error) {
 	return &EventCount{word: w}, nil
 }
 
-const sleepers uint32 = 1
+const (
+	sleepers uint32 = 1 << 0
+	allBit   uint32 = 1 << 1
+
+	generation = 4 // one more
+)
 
 // Notify wakes up to n of those who wait (n < 0: all). Call it after the change that they wait for.
 func (e *EventCount) Notify(n int) {
@@ -56,11 +66,16 @@ func (e *EventCount) notify(n int) {
 		if w&sleepers == 0 {
 			return
 		}
-		if !atomic.CompareAndSwapUint32(e.word, w, w+2) {
+		next := (w + generation) &^ allBit
+		if n > ringMisses {
+			next |= allBit
+		}
+		if !atomic.CompareAndSwapUint32(e.word, w, next) {
 			continue
 		}
-		if wake(e.word, n) < n { // nobody is left asleep, unless the word has changed since
-			atomic.CompareAndSwapUint32(e.word, w+2, (w+4)&^sleepers)
+		fault.Point("event.raised") // a death here loses the wake-up: the sleepers' slice shows them the change
+		if wake(e.word, n) < n {    // nobody is left asleep, unless the word has changed since
+			atomic.CompareAndSwapUint32(e.word, next, (next+generation)&^sleepers)
 		}
 		return
 	}
@@ -90,7 +105,7 @@ func (e *EventCount) AwaitPeers(ctx context.Context, ready func() (bool, error),
 	if who != nil {
 		bed.peers = peers
 	}
-	bed.idle = idle != nil
+	bed.all = allBit
 	defer bed.done()
 	err := e.park(bed, ready, idle)
 	bed.won = err == nil
@@ -106,15 +121,17 @@ func (e *EventCount) park(bed *sleeper, ready func() (bool, error), idle func() 
 			return err
 		}
 		w := atomic.LoadUint32(e.word)
-		next := (w + 2) | sleepers
+		next := (w + generation) | sleepers
 		if !atomic.CompareAndSwapUint32(e.word, w, next) { // pairs with the load in Notify
 			continue
 		}
+		fault.Point("event.waiting")
 		sys.Barrier() // the fence of those who publish without one: what they stored before their load is visible now
 		if ok, err := ready(); ok || err != nil {
 			return err
 		}
 		elapsed := bed.sleep(next)
+		fault.Point("event.woken") // a death here takes a wake-up along: others that it would have done for have their slices
 		if ok, err := ready(); ok || err != nil {
 			return err
 		}

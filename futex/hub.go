@@ -10,9 +10,12 @@ import (
 const (
 	hubWords  = sys.MaxFutexes - 1 // one is the hub's own
 	youngLook = time.Millisecond   // until the first look at a new lane
-	// looksPerSlice is how many of all who want to look round after slices do so in each.
+	// looksPerSlice is how many of all who are parked look round in each slice, and looksPerLane how many of one lane,
+	// also when there is no reason to.
 	looksPerSlice = 256
 	looksPerLane  = 32
+	// doubtSlices is in how many slices all of a lane do so when there is.
+	doubtSlices = 8
 )
 
 // A hub is a goroutine that sleeps in the kernel on up to hubWords lanes. The first also looks after those for which no hub
@@ -31,6 +34,7 @@ type hub struct {
 	young time.Time     // when to look at lanes that are new; zero: there are none
 	pace  time.Duration // between looks at the lanes that have no room
 	quiet int           // slices without anybody
+	round int           // where the next round of looks begins
 }
 
 // place finds room for a new lane, and returns the hub that has to look at it.
@@ -125,7 +129,12 @@ func (l *lane) look(woken bool) {
 		}
 	}
 	l.ring, l.seen = false, cur // what changes from here on is noticed at the next look
-	if l.n > 0 {
+	switch {
+	case cur&l.all != 0:
+		for l.n > 0 {
+			l.wakeUp(l.first, noBaton, false)
+		}
+	case l.n > 0:
 		l.wakeUp(l.first, ringMisses, false)
 	}
 }

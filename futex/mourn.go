@@ -67,7 +67,8 @@ func (r *registry) mourners(h *hub, now time.Time) (all []mourner) {
 		lanes = append(append([]*lane{}, lanes...), r.over...)
 	}
 	looks, busy := looksPerSlice, false
-	for _, l := range lanes {
+	for i := range lanes {
+		l := lanes[(i+h.round)%len(lanes)]
 		if l.n == 0 {
 			continue
 		}
@@ -79,12 +80,17 @@ func (r *registry) mourners(h *hub, now time.Time) (all []mourner) {
 		if peers := l.mourned(); len(peers) > 0 {
 			all = append(all, mourner{l, l.who, peers})
 		}
-		if l.idle && full {
-			looks -= l.lookRound(min(looks, looksPerLane))
+		if full && !l.exclusive {
+			if l.doubt {
+				l.lookRound(looksPerLane + l.n/doubtSlices)
+			} else {
+				looks -= l.lookRound(min(looks, looksPerLane))
+			}
 		}
 	}
 	if full {
 		h.last = now
+		h.round += looksPerSlice
 		h.quiet++
 	}
 	if busy {
@@ -135,18 +141,21 @@ func (r *registry) alive(known map[participant]bool, who Participants, tok uint3
 
 // lookRound wakes up to n of the lane, others each time, and returns how many.
 func (l *lane) lookRound(n int) int {
-	if l.n > 0 && l.last.ticket <= l.turn {
-		l.turn = 0
-	}
 	woken := 0
-	for s := l.first; s != nil && woken < n; {
+	s := l.first
+	for s != nil && s.ticket <= l.turn {
+		s = s.next
+	}
+	for s != nil && woken < n {
 		next := s.next
-		if s.ticket > l.turn {
-			l.turn = s.ticket
-			l.wakeUp(s, 1, true)
-			woken++
-		}
+		l.turn = s.ticket
+		l.wakeUp(s, oddBaton, true)
+		woken++
 		s = next
+	}
+	if s == nil { // from the beginning next time
+		l.turn = 0
+		l.doubt = false
 	}
 	return woken
 }

@@ -38,7 +38,7 @@ const MutexSize = 4
 type Mutex struct {
 	word *uint32
 	who  Participants
-	turn atomic.Int64 // when this process's turn began, in nanoseconds; 0: it has not, or nobody waited
+	turn atomic.Int64 // when this process first unlocked while others waited, since it handed the lock over; nanoseconds, or 0
 }
 
 const (
@@ -142,7 +142,6 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 				if bed != nil {
 					bed.won = true
 				}
-				m.turn.Store(0)
 				return m.taken(me, next)
 			}
 			continue
@@ -164,7 +163,9 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 		}
 		asleep = waiters
 		early = early || w>>ownerShift != handed
-		if !bed.sleep(w | waiters) {
+		elapsed := bed.sleep(w | waiters)
+		fault.Point("mutex.woken") // a death here takes the wake-up along: the others have their slices
+		if !elapsed {
 			continue
 		}
 		tries--

@@ -13,8 +13,9 @@ import (
 // memory: who wakes knows the word alone, and a death leaves nothing behind.
 //
 // A hub cannot know how many a FUTEX_WAKE was meant for. So a ring wakes the first of the lane, who looks; if it finds what it waits for it rings
-// the next, and so does, up to ringMisses times in a row, one who does not. After a wake-up for all this goes through the
-// whole lane in order, after one for a single sleeper it ends soon.
+// the next, and so does, up to ringMisses times in a row, one who does not. After a wake-up for all who find it this goes through
+// the lane in order, after one for a single sleeper it ends soon. An event count's word says whether all are meant; then all are rung
+// at once. Who is passed over because of others' misses gets its look in the slices that follow, at the latest after doubtSlices.
 //
 // While a hub is not asleep a FUTEX_WAKE reaches nobody. But the word has changed before it; so before a hub goes to sleep it
 // compares each word with the value that the last who parked there has seen, and rings where they differ. Words for which
@@ -54,7 +55,8 @@ type lane struct {
 	turn  uint64 // ticket of the last one who was woken to look round
 
 	exclusive bool
-	idle      bool
+	all       uint32
+	doubt     bool // a chain of rings ended in misses: others may find more
 	who       Participants
 	peers     []uint32
 	aged      bool // it has been through a slice
@@ -76,6 +78,7 @@ type berth struct {
 const (
 	noBaton  = 0
 	ownBaton = -1 // the wake-up was for one: who leaves without use for it hands it on
+	oddBaton = -2 // it was no wake-up; but who finds something may not be the only one
 	// above 0: the wake-up may have been for all, and so many more may look in vain
 )
 
@@ -129,7 +132,7 @@ func (r *registry) enter(s *sleeper, val uint32, tokens []uint32) (tell *hub, ok
 	if l.n > 0 && l.seen != val {
 		l.ring = true // the change may have been for those who are here, and the hub compares with val from now on
 	}
-	l.seen, l.exclusive, l.idle = val, s.exclusive, l.idle || s.idle
+	l.seen, l.exclusive, l.all = val, s.exclusive, s.all
 	if s.who != nil {
 		l.who = s.who
 	}
@@ -158,22 +161,31 @@ func (s *sleeper) handOn(leaves bool) {
 	switch {
 	case baton == noBaton || leaves && s.exclusive && s.won: // who has the lock will wake one at its end
 		return
-	case leaves && baton > 0 && s.won:
+	case leaves && (baton > 0 || baton == oddBaton) && s.won:
 		baton = ringMisses
+	case baton == oddBaton:
+		return
 	case leaves && s.won: // the one that it was meant for
 		return
 	case leaves: // to another who was not asked yet
+	case baton == ownBaton: // it looked, and what the wake-up told is gone
+		return
 	case s.exclusive: // the word says again that somebody sleeps, and somebody else has the lock
 		return
 	default:
-		if baton--; baton <= 0 {
-			return
-		}
+		baton-- // at 0 the chain ends
 	}
 	home.mu.Lock()
 	defer home.mu.Unlock()
 	l := home.lanes[s.word]
 	if l == nil {
+		return
+	}
+	if baton == 0 {
+		if l.turn = min(l.turn, s.ticket); !l.doubt {
+			l.turn = s.ticket
+		}
+		l.doubt = true // the next to look round are those who come after s
 		return
 	}
 	next := l.first

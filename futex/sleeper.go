@@ -29,9 +29,9 @@ type sleeper struct {
 	// exclusive says that what one gets by waking the others do not: who has got it will wake the next when it is done.
 	// The word's owner, ownerShift bits up, is the peer then.
 	exclusive bool
-	idle      bool // the caller wants to look round after slices, also when nothing is known to have changed
-	won       bool // the wait has ended well
-	kernel    bool // it slept in the kernel, where a wake-up may have been meant for it
+	all       uint32 // bits of the word that say: who wakes means all
+	won       bool   // the wait has ended well
+	kernel    bool   // it slept in the kernel, where a wake-up may have been meant for it
 
 	nap    time.Duration
 	probed bool // a slice has passed: peers are watched
