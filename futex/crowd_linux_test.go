@@ -195,7 +195,7 @@ func TestCrowd(t *testing.T) {
 				t.Error(err)
 			}
 			// Beyond four CPUs the runtime's own threads are most of them.
-			if limit := max(16, 9+runtime.GOMAXPROCS(0)); threads > limit {
+			if limit := 16 + 2*max(0, runtime.GOMAXPROCS(0)-4); threads > limit {
 				t.Errorf("%d waiters take %d threads", n, threads)
 			}
 			if bad := atomic.LoadUint32(word(crowdBad)); bad != 0 {
