@@ -30,6 +30,7 @@ var (
 	armed  atomic.Pointer[order]
 	passes atomic.Int64 // of the armed point
 	seen   sync.Map     // names of the points passed
+	notice atomic.Pointer[func(point string)]
 )
 
 func init() {
@@ -64,6 +65,10 @@ func Arm(s string) error {
 	return nil
 }
 
+// Notice has fn called with the name of the point at which the process is about to be killed or stopped, so that it can leave a
+// note of where, and when.
+func Notice(fn func(point string)) { notice.Store(&fn) }
+
 // Point is a named instant between two accesses to shared memory.
 func Point(name string) {
 	if _, ok := seen.Load(name); !ok {
@@ -72,6 +77,9 @@ func Point(name string) {
 	o := armed.Load()
 	if o == nil || o.point != name || passes.Add(1) != o.nth {
 		return
+	}
+	if fn := notice.Load(); fn != nil {
+		(*fn)(name)
 	}
 	raise(o.signal) // a SIGKILL to oneself does not return; a SIGSTOP returns after SIGCONT
 }

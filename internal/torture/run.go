@@ -1,0 +1,181 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+// Options of a run.
+type Options struct {
+	Kills    int
+	Seconds  float64 // at most; 0 means as long as it takes
+	Victims  int     // alive at a time
+	Seed     uint64
+	Patience time.Duration // how long something may take before it counts as hung
+	Verbose  bool
+	Log      io.Writer // for what is wrong, and progress
+}
+
+// A Run is one run of a suite.
+type Run struct {
+	Options
+	Points *Points
+
+	tally   tally
+	suite   string
+	begin   time.Time
+	process atomic.Uint64 // number of the last
+	cancel  context.CancelFunc
+	logMu   sync.Mutex
+	bar     *progress
+}
+
+// NewRun begins a run. The context that it returns ends when nothing more can be learned, as after a hang.
+func NewRun(ctx context.Context, suite string, points []string, o Options) (context.Context, *Run) {
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	r := &Run{Options: o, Points: NewPoints(points), suite: suite, begin: time.Now()}
+	ctx, r.cancel = context.WithCancel(ctx)
+	r.bar = newProgress(o.Log)
+	return ctx, r
+}
+
+// More reports whether the run is to go on.
+func (r *Run) More(ctx context.Context) bool {
+	res := r.tally.result()
+	return ctx.Err() == nil && res.Kills < r.Kills && !res.Trouble() && (r.Seconds == 0 || time.Since(r.begin).Seconds() < r.Seconds)
+}
+
+// Kills so far.
+func (r *Run) Killed() int { return r.tally.result().Kills }
+
+// Next returns a number for a process.
+func (r *Run) Next() uint64 { return r.process.Add(1) }
+
+// Report notes that something is wrong.
+func (r *Run) Report(k Kind, format string, args ...any) {
+	r.tally.add(k, 1)
+	r.logf("%s: %s", k, fmt.Sprintf(format, args...))
+}
+
+func (r *Run) logf(format string, args ...any) {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	r.bar.clear()
+	fmt.Fprintf(r.Log, format+"\n", args...)
+}
+
+// Logf writes a line of its own.
+func (r *Run) Logf(format string, args ...any) {
+	if r.Verbose {
+		r.logf(format, args...)
+	}
+}
+
+// Stop ends the run early: what hangs is not going to go on.
+func (r *Run) Stop() { r.cancel() }
+
+// Wake notes how long somebody who depended on the dead took to go on.
+func (r *Run) Wake(d time.Duration) {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	r.tally.wakes = append(r.tally.wakes, max(d, 0))
+}
+
+// Settle adds what the books of a round say to the result.
+func (r *Run) Settle(b *Books, h *History) {
+	list, total := b.Problems()
+	for _, p := range list {
+		r.Report(p.Kind, "%s", p.Text)
+	}
+	if total > len(list) {
+		r.logf("and %d more", total-len(list))
+	}
+	r.tally.change(func(res *Result) {
+		res.Messages += h.Puts
+		res.Redelivered += h.Again
+		res.Rounds++
+	})
+}
+
+// fewKills is how many kills do not yet have to have hit every point.
+const fewKills = 500
+
+// Finish returns the result, after it has checked that it is what was asked for.
+func (r *Run) Finish() Result {
+	r.bar.clear()
+	if missed := r.Points.Missed(); len(missed) > 0 && r.Kills >= fewKills && r.Seconds == 0 {
+		r.Report(Failed, "nobody died at %q", missed)
+	}
+	if n := r.Killed(); n < r.Kills && r.Seconds == 0 {
+		r.Report(Failed, "%d kills of %d", n, r.Kills)
+	}
+	if r.Verbose {
+		r.Points.Each(func(name string, tries, hits int) { r.logf("%8d of %8d  %s", hits, tries, name) })
+	}
+	res := r.tally.result()
+	res.Suite = r.suite
+	res.Points, res.PointsHit = r.Points.Len(), r.Points.Len()-len(r.Points.Missed())
+	res.Seconds = time.Since(r.begin).Round(time.Millisecond).Seconds()
+	return res
+}
+
+// Watch looks at the progress of those who are not to die until ctx ends, and reports one that makes none. It also shows the progress of the
+// run.
+func (r *Run) Watch(ctx context.Context, b *Books, stayers map[int]*spawn.Process) {
+	last, since := map[int]uint64{}, map[int]time.Time{}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for slot, p := range stayers {
+				n := b.Progress(slot)
+				if n != last[slot] || since[slot].IsZero() {
+					last[slot], since[slot] = n, now
+				} else if now.Sub(since[slot]) > r.Patience {
+					r.Hang(p, fmt.Sprintf("survivor %d has done nothing since %v", slot, now.Sub(since[slot])))
+					return
+				}
+			}
+			r.show()
+		}
+	}
+}
+
+func (r *Run) show() {
+	res := r.tally.result()
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	r.bar.show(res, r.Options, time.Since(r.begin))
+}
+
+// Hang reports that a process hangs, has it print its stacks, kills it, and ends the run.
+func (r *Run) Hang(p *spawn.Process, what string) {
+	r.Report(Hung, "%s", what)
+	if p != nil {
+		_ = p.Signal(syscall.SIGCONT)
+		_ = p.Signal(syscall.SIGQUIT) // the stacks come with its end
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := p.Wait(ctx); err != nil {
+			var exit *spawn.ExitError
+			if errors.As(err, &exit) {
+				r.logf("%s\n%s", exit.Text, exit.Stack)
+			}
+		}
+		_ = p.Kill()
+	}
+	r.cancel()
+}
