@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +23,8 @@ type Options struct {
 	Patience time.Duration // how long something may take before it counts as hung
 	Verbose  bool
 	Log      io.Writer // for what is wrong, and progress
+	// GiveUp is called with the result so far when the run itself does not go on. It does not return.
+	GiveUp func(Result)
 }
 
 // A Run is one run of a suite.
@@ -36,6 +39,7 @@ type Run struct {
 	cancel  context.CancelFunc
 	logMu   sync.Mutex
 	bar     *progress
+	over    atomic.Bool
 }
 
 // NewRun begins a run. The context that it returns ends when nothing more can be learned, as after a hang.
@@ -46,7 +50,26 @@ func NewRun(ctx context.Context, suite string, points []string, o Options) (cont
 	r := &Run{Options: o, Points: NewPoints(points), suite: suite, begin: time.Now()}
 	ctx, r.cancel = context.WithCancel(ctx)
 	r.bar = newProgress(o.Log)
+	go r.guard()
 	return ctx, r
+}
+
+// guard ends a run that makes no progress at all: this process uses what it tests, and may hang with it.
+func (r *Run) guard() {
+	last, since := Result{}, time.Now()
+	for !r.over.Load() {
+		time.Sleep(100 * time.Millisecond)
+		now := r.tally.result()
+		if now != last {
+			last, since = now, time.Now()
+		}
+		if time.Since(since) < 3*r.Patience || r.GiveUp == nil {
+			continue
+		}
+		buf := make([]byte, 1<<20)
+		r.Report(Hung, "the supervisor has done nothing since %v\n%s", time.Since(since), buf[:runtime.Stack(buf, true)])
+		r.GiveUp(r.Finish())
+	}
 }
 
 // More reports whether the run is to go on.
@@ -112,6 +135,7 @@ const fewKills = 500
 
 // Finish returns the result, after it has checked that it is what was asked for.
 func (r *Run) Finish() Result {
+	r.over.Store(true)
 	r.bar.clear()
 	if missed := r.Points.Missed(); len(missed) > 0 && r.Kills >= fewKills && r.Seconds == 0 {
 		r.Report(Failed, "nobody died at %q", missed)

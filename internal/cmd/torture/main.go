@@ -72,6 +72,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, rebuild f
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
+	o.GiveUp = func(r torture.Result) {
+		fmt.Fprintf(stdout, "%s\n", r.JSON())
+		os.Exit(1)
+	}
 	res := suites[args[0]](ctx, o)
 	fmt.Fprintf(stdout, "%s\n", res.JSON())
 	if res.Trouble() || ctx.Err() != nil {

@@ -52,6 +52,14 @@ func (c config) has() need {
 	return n
 }
 
+// spares is how many slots there are beyond the capacity.
+func (c config) spares() int {
+	if c.opts.Spares > 0 {
+		return c.opts.Spares
+	}
+	return max(c.opts.Capacity, 128)
+}
+
 // newQueue makes a segment and a queue of this kind in it.
 func (c config) newQueue(participants int) (*shm.Segment, *ringbuf.MPMC, error) {
 	size, err := ringbuf.MPMCSize(&c.opts)

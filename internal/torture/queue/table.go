@@ -77,9 +77,13 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 		return err
 	}
 	w := t.worker(slot, 0, process)
+	most := t.c.opts.Capacity + t.c.spares() // messages that there can be
 	for _, take := range []func() (*ringbuf.Delivery, error){t.q.TryReceive, t.q.DeadLetter} {
-		for {
+		for n := 0; ; n++ {
 			d, err := take()
+			if n == most && err == nil {
+				return fmt.Errorf("more than %d messages came out of the queue", n)
+			}
 			if errors.Is(err, ringbuf.ErrEmpty) || ended && errors.Is(err, ringbuf.ErrClosed) {
 				break
 			}
@@ -117,27 +121,24 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 }
 
 func repairAll(q *ringbuf.MPMC) error {
-	for {
+	for range 100 {
 		n, err := q.Repair()
 		if n == 0 || err != nil {
 			return err
 		}
 	}
+	return errors.New("Repair buries somebody again and again")
 }
 
 // whole takes all slots and all units of an empty queue at once.
 func (t *table) whole() error {
-	spares := t.c.opts.Spares
-	if spares == 0 {
-		spares = max(t.c.opts.Capacity, 128)
-	}
-	want := t.c.opts.Capacity + spares
+	want := t.c.opts.Capacity + t.c.spares()
 	var held []*ringbuf.Delivery
 	id := rand.Uint64()
 	inline := sizes{Inline: t.c.sizes.Inline, Large: t.c.sizes.Inline}
-	for {
+	for len(held) <= want {
 		n := 0
-		for ; ; n++ {
+		for ; n <= want; n++ {
 			if err := t.q.TryPut(inline.make(id)); errors.Is(err, ringbuf.ErrFull) {
 				break
 			} else if err != nil {
