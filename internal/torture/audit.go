@@ -15,8 +15,8 @@ const (
 	NotHappened
 )
 
-// A Verdict says from the point that a process died at what became of an operation under way. It is asked only when the process
-// had one goroutine at work, so that the point is that operation's.
+// A Verdict says from the point that a process died at what became of an operation under way. It is asked only of the lane whose
+// goroutine has passed the point; what the others were doing nobody can say.
 type Verdict func(op Op, point string) Outcome
 
 // A Death is what is known of the end of one process.
@@ -25,16 +25,16 @@ type Death struct {
 	Slot    int
 	Point   string // "" when it was none
 	Time    uint64 // on the clock of the notes
-	Alone   bool   // it had one goroutine at work
 }
 
 // Bury reckons up what a dead process has left in the lanes of its slot.
 func (b *Books) Bury(d Death, verdict Verdict, h *History) {
+	by := atomic.LoadUint64(b.lane(2*d.Slot, lBy))
 	for i := range 2 {
 		l := &Lane{b: b, n: 2*d.Slot + i}
 		op := Op(l.get(lOp))
 		out := Unknown
-		if d.Alone && d.Point != "" && verdict != nil {
+		if by != 0 && by == l.get(lMine) && d.Point != "" && verdict != nil {
 			out = verdict(op, d.Point)
 		}
 		b.buryLane(l, op, out, h)

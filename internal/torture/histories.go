@@ -16,11 +16,3 @@ func (h *Histories) bury(b *Books, d Death, v Verdict) {
 
 // Bury reckons up a process that did not die, as the survivors do at the end of a round.
 func (h *Histories) Bury(b *Books, d Death) { h.bury(b, d, nil) }
-
-// Audit balances the books of a round at its end; see Books.Audit.
-func (h *Histories) Audit(b *Books) *History {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	b.Audit(&h.h)
-	return &h.h
-}

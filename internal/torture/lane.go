@@ -35,6 +35,8 @@ const (
 	lPuts      = 10
 	lTakes     = 11
 	lAgain     = 12
+	lMine      = 13 // the goroutine whose lane it is
+	lBy        = 14 // the goroutine that is about to kill or stop the process
 	lHeld      = 16 // ids that it holds
 	laneHolds  = 16
 	laneLength = lHeld + laneHolds
@@ -55,17 +57,30 @@ func (b *Books) Lane(slot, lane int, process uint64) *Lane {
 	return &Lane{b: b, n: 2*slot + lane, me: process, order: map[uint64]uint64{}}
 }
 
-func (l *Lane) word(w int) *uint64          { return l.b.lane(l.n, w) }
-func (l *Lane) set(w int, v uint64)         { atomic.StoreUint64(l.word(w), v) }
-func (l *Lane) get(w int) uint64            { return atomic.LoadUint64(l.word(w)) }
-func (l *Lane) count(w int, n int)          { atomic.AddUint64(l.word(w), uint64(n)) }
-func (l *Lane) start(op Op)                 { l.set(lOp, uint64(op)) }
-func (l *Lane) stop()                       { l.set(lOp, uint64(Idle)) }
-func (l *Lane) Ready(v uint64)              { l.set(lReady, v) }                                 // Ready says how far the process has come.
-func (l *Lane) Go() uint64                  { return l.get(lGo) }                                // Go is what the supervisor has set by Release.
-func (l *Lane) Step()                       { l.count(lProgress, 1) }                            // Step says that the process goes on.
-func (b *Books) Reached(slot int) uint64    { return atomic.LoadUint64(b.lane(2*slot, lReady)) } // Reached is what it has said by Ready.
-func (b *Books) Release(slot int, v uint64) { atomic.StoreUint64(b.lane(2*slot, lGo), v) }       // Release lets it go on.
+func (l *Lane) word(w int) *uint64  { return l.b.lane(l.n, w) }
+func (l *Lane) set(w int, v uint64) { atomic.StoreUint64(l.word(w), v) }
+func (l *Lane) get(w int) uint64    { return atomic.LoadUint64(l.word(w)) }
+func (l *Lane) count(w int, n int)  { atomic.AddUint64(l.word(w), uint64(n)) }
+func (l *Lane) start(op Op)         { l.set(lOp, uint64(op)) }
+func (l *Lane) stop()               { l.set(lOp, uint64(Idle)) }
+
+// Mine says that the calling goroutine is the one that works in this lane.
+func (l *Lane) Mine() { l.set(lMine, goroutine()) }
+
+// Step says that the process goes on.
+func (l *Lane) Step() { l.count(lProgress, 1) }
+
+// Ready says how far the process has come, which Reached reads.
+func (l *Lane) Ready(v uint64) { l.set(lReady, v) }
+
+// Go is what Release has set.
+func (l *Lane) Go() uint64 { return l.get(lGo) }
+
+// Reached returns how far the process in a slot has come.
+func (b *Books) Reached(slot int) uint64 { return atomic.LoadUint64(b.lane(2*slot, lReady)) }
+
+// Release lets the process in a slot go on.
+func (b *Books) Release(slot int, v uint64) { atomic.StoreUint64(b.lane(2*slot, lGo), v) }
 
 // ID returns a new id, or 0 when there are no more.
 func (l *Lane) ID() uint64 {

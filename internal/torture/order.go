@@ -1,7 +1,10 @@
 package torture
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +58,7 @@ func (o Order) Victim() (*Victim, error) {
 
 // Arm makes the order effective.
 func (v *Victim) Arm() error {
+	v.first.Mine()
 	fault.Notice(v.note)
 	verb := "kill"
 	if v.Stop {
@@ -68,6 +72,19 @@ func (v *Victim) arm(verb, point string, nth int) error {
 	return fault.Arm(fmt.Sprintf("%s:%s:%d", verb, point, nth))
 }
 
+// goroutine returns the number of the calling goroutine, which the runtime tells only in print. Which goroutine of a process has
+// passed the point is what decides whose operation the point says something of.
+func goroutine() uint64 {
+	var buf [64]byte
+	_, rest, _ := bytes.Cut(buf[:runtime.Stack(buf[:], false)], []byte(" "))
+	number, _, _ := bytes.Cut(rest, []byte(" "))
+	n, err := strconv.ParseUint(string(number), 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("torture: the stack begins with %q", buf[:]))
+	}
+	return n
+}
+
 // note writes down where the process is about to die or stop, and when.
 func (v *Victim) note(point string) {
 	at := uint64(atPoint)
@@ -78,6 +95,7 @@ func (v *Victim) note(point string) {
 			}
 		}
 	}
+	atomic.StoreUint64(v.first.word(lBy), goroutine())
 	atomic.StoreUint64(v.first.word(lTime), uint64(time.Now().UnixNano()))
 	atomic.StoreUint64(v.first.word(lPoint), at)
 }

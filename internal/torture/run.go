@@ -114,8 +114,15 @@ func (r *Run) Wake(d time.Duration) {
 	r.tally.wakes = append(r.tally.wakes, max(d, 0))
 }
 
-// Settle adds what the books of a round say to the result.
-func (r *Run) Settle(b *Books, h *History) {
+// Settle audits the books of a round, all of whose processes are buried, and adds what they say to the result. Of a round that was broken
+// off there is no balance.
+func (r *Run) Settle(ctx context.Context, b *Books, hs *Histories) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := &hs.h
+	if ctx.Err() == nil {
+		b.Audit(h)
+	}
 	list, total := b.Problems()
 	for _, p := range list {
 		r.Report(p.Kind, "%s", p.Text)

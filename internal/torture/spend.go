@@ -48,22 +48,24 @@ func (r *Run) Spend(ctx context.Context, b *Books, life Life, h *Histories) {
 		r.Hang(p, fmt.Sprintf("a victim (process %d, to die at pass %d of %s) has not ended after %v", o.Process, o.Nth, o.Point, r.Patience))
 		return
 	}
-	r.buried(b, p, life, h)
+	r.buried(ctx, b, p, life, h)
 }
 
 // buried reckons up a victim that has ended.
-func (r *Run) buried(b *Books, p *spawn.Process, life Life, h *Histories) {
+func (r *Run) buried(ctx context.Context, b *Books, p *spawn.Process, life Life, h *Histories) {
 	o := life.Order
 	noted := atomic.LoadUint64(b.lane(2*o.Slot, lPoint))
 	d := Death{
-		Process: o.Process, Slot: o.Slot, Point: o.point(noted), Alone: !o.Two,
+		Process: o.Process, Slot: o.Slot, Point: o.point(noted),
 		Time: atomic.LoadUint64(b.lane(2*o.Slot, lTime)),
 	}
 	code, _ := p.ExitCode()
 	switch {
 	case code == -int(syscall.SIGKILL):
-		if d.Point == "" {
+		if d.Point == "" && ctx.Err() == nil {
 			r.Report(Failed, "process %d was killed, and at no point", o.Process)
+		}
+		if d.Point == "" {
 			d.Time = uint64(time.Now().UnixNano())
 		}
 		r.Points.Hit(d.Point)

@@ -63,7 +63,7 @@ func (s *suite) ending(ctx context.Context, rng *rand.Rand, p point) error {
 		t.quiet(r, endingVictims+1, true)
 	}
 	t.histories.Bury(t.books, torture.Death{Slot: endingVictims, Time: now()})
-	r.Settle(t.books, t.histories.Audit(t.books))
+	r.Settle(ctx, t.books, &t.histories)
 	return nil
 }
 

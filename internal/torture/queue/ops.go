@@ -139,9 +139,8 @@ func (w *worker) join() error {
 	if w.again != nil {
 		w.lane.Leave()
 		w.held, w.ids = nil, nil
-		w.q = nil
 		seg := w.again
-		w.again = nil
+		w.again, w.q = nil, w.first
 		if err := seg.Close(); err != nil {
 			return err
 		}
@@ -159,7 +158,10 @@ func (w *worker) join() error {
 		}
 		return err
 	}
-	w.again = seg
-	w.q, err = ringbuf.OpenMPMC(seg.Bytes(), &ringbuf.Options{Participants: seg})
-	return err
+	q, err := ringbuf.OpenMPMC(seg.Bytes(), &ringbuf.Options{Participants: seg})
+	if err != nil {
+		return errors.Join(err, seg.Close())
+	}
+	w.again, w.q = seg, q
+	return nil
 }

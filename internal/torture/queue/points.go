@@ -79,6 +79,7 @@ var points = []point{
 
 	{"members.join", []role{joiner}, 0, 3},
 	{"members.joined", []role{joiner}, 0, 3},
+	{"owner.join.claimed", []role{joiner}, 0, 3},
 	{"owner.join.locked", []role{joiner}, 0, 3},
 	{"owner.join.buried", []role{joiner}, 0, 2},
 	{"owner.join.filled", []role{joiner}, 0, 3},

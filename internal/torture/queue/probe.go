@@ -41,7 +41,7 @@ func (s scene) at(rng *rand.Rand) string {
 	case lastProducer:
 		return pick(rng, "mpmc.fast.claimed", "mpmc.fast.written", "mpmc.fast.announced")
 	}
-	return pick(rng, "mpmc.fast.taken", "mpmc.fast.head", "mpmc.fast.read")
+	return pick(rng, "mpmc.get.found", "mpmc.get.taken", "mpmc.get.hinted")
 }
 
 const (
@@ -124,7 +124,7 @@ func (s *suite) probe(ctx context.Context, rng *rand.Rand) error {
 	}
 	t.quiet(r, 0, false)
 	t.histories.Bury(t.books, torture.Death{Slot: 1, Time: now()})
-	r.Settle(t.books, t.histories.Audit(t.books))
+	r.Settle(ctx, t.books, &t.histories)
 	return nil
 }
 
@@ -234,7 +234,8 @@ var actors = spawn.NewTarget("torture-queue-actor", func(ctx context.Context, j 
 	case takenSlots:
 		return reserved[0].Commit(ctx, 64)
 	case lastConsumer:
-		return w.land()
+		d, err := q.TryReceive()
+		return w.hold(d, err, false)
 	}
 	for {
 		if err := w.tryPut(); err != nil {

@@ -86,7 +86,7 @@ func (s *suite) steady(ctx context.Context, rng *rand.Rand, n int) error {
 	if ctx.Err() == nil {
 		t.quiet(r, crowd+2, false)
 	}
-	r.Settle(t.books, t.histories.Audit(t.books))
+	r.Settle(ctx, t.books, &t.histories)
 	return nil
 }
 

@@ -27,7 +27,7 @@ type job struct {
 // worker opens what the job needs.
 func (j job) worker(books *torture.Books, q *ringbuf.MPMC, lane int) *worker {
 	return &worker{
-		q: q, seg: j.Queue, books: books, lane: books.Lane(j.Order.Slot, lane, j.Order.Process),
+		q: q, first: q, seg: j.Queue, books: books, lane: books.Lane(j.Order.Slot, lane, j.Order.Process),
 		rng: rand.New(rand.NewPCG(j.Order.Seed, uint64(lane))), sizes: j.Sizes, limit: j.Limit,
 	}
 }
@@ -55,8 +55,10 @@ var victims = spawn.NewTarget("torture-queue-victim", func(ctx context.Context, 
 	w := j.worker(v.Books, q, 0)
 	mix := mixOf(role(j.Role), j.Blind)
 	for range w.rng.IntN(20) { // it has lived before it dies
-		if err := w.do(ctx, w.draw(mix)); err != nil {
-			return endOf(err)
+		if err := w.do(ctx, w.draw(mix)); err == errEnd {
+			return endOf(w.drain(ctx))
+		} else if err != nil {
+			return err
 		}
 	}
 	if !early {
@@ -134,6 +136,7 @@ func (w *worker) drain(ctx context.Context) error {
 // secondLane is the life of its second, which nobody kills by itself. It uses the same handle.
 func secondLane(ctx context.Context, j job, b *torture.Books, q *ringbuf.MPMC) error {
 	w := j.worker(b, q, 1)
+	w.lane.Mine()
 	mix := mixOf(role(j.Role), j.Blind)
 	mix[opJoin] = 0
 	for {

@@ -15,6 +15,7 @@ import (
 // A worker is one goroutine of one process that uses a queue and writes down what it does.
 type worker struct {
 	q     *ringbuf.MPMC
+	first *ringbuf.MPMC // as the process has opened it
 	seg   *shm.Segment
 	again *shm.Segment // as which a joiner has opened seg
 	books *torture.Books
