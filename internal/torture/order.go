@@ -39,7 +39,6 @@ type Victim struct {
 	Books *Books
 
 	first *Lane
-	armed string
 	since time.Time
 	steps int
 	again int

@@ -86,7 +86,7 @@ func (t *tally) result() Result {
 	r := t.r
 	if n := len(t.wakes); n > 0 {
 		all := slices.Sorted(slices.Values(t.wakes))
-		ms := func(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Millisecond) }
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 		r.Wakes, r.MedianWake, r.MaxWake = n, ms(all[n/2]), ms(all[n-1])
 	}
 	return r

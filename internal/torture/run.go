@@ -156,7 +156,7 @@ func (r *Run) Finish() Result {
 	res := r.tally.result()
 	res.Suite = r.suite
 	res.Points, res.PointsHit = r.Points.Len(), r.Points.Len()-len(r.Points.Missed())
-	res.Seconds = time.Since(r.begin).Round(time.Millisecond).Seconds()
+	res.Seconds = float64(time.Since(r.begin).Milliseconds()) / 1000
 	return res
 }
 
@@ -196,7 +196,7 @@ func (r *Run) show() {
 func (r *Run) Hang(p *spawn.Process, what string) {
 	r.Report(Hung, "%s", what)
 	if p != nil {
-		_ = p.Signal(syscall.SIGCONT)
+		resume(p)
 		_ = p.Signal(syscall.SIGQUIT) // the stacks come with its end
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -135,15 +132,5 @@ func (r *Run) follow(ctx context.Context, b *Books, p *spawn.Process, life Life)
 		_ = p.Kill()
 		return
 	}
-	_ = p.Signal(syscall.SIGCONT)
-}
-
-// stopped reports whether a process is stopped by a signal.
-func stopped(pid int) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	_, rest, ok := strings.Cut(string(b), ") ") // the name of this program has no parenthesis
-	return ok && strings.HasPrefix(rest, "T")
+	resume(p)
 }

@@ -65,10 +65,6 @@ var mutants = []mutant{
 		"atomic.StoreUint32(u, 0)\n\t\t\t\tfault", "fault", corrupt,
 	},
 	{
-		"a repair that tells nobody", "ringbuf/mpmc_repair.go",
-		"q.orphaned() // also", "fault.Point(\"mpmc.orphaned\") // also", anything,
-	},
-	{
 		"an order that is not kept", "ringbuf/mpmc_put.go",
 		"if err = q.put(me, msgs[n]); err == nil {", "if err = q.put(me, msgs[len(msgs)-1-n]); err == nil {", anything,
 	},

@@ -101,19 +101,19 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 	}
 	n, err := t.q.Len()
 	if n != 0 || err != nil {
-		return fmt.Errorf("Len of a drained queue is %d, %v", n, err)
+		return fmt.Errorf("the Len of a drained queue is %d, %v", n, err)
 	}
 	if n, err = t.q.Unfinished(); n != 0 || err != nil {
-		return fmt.Errorf("Unfinished of a drained queue is %d, %v", n, err)
+		return fmt.Errorf("the Unfinished of a drained queue is %d, %v", n, err)
 	}
 	if c, ok := any(t.q).(interface{ Check() error }); ok {
 		if err := c.Check(); err != nil {
-			return fmt.Errorf("Check of a drained queue: %w", err)
+			return fmt.Errorf("the Check of a drained queue: %w", err)
 		}
 	}
 	if ended {
 		if err := t.q.TryPut(nil); !errors.Is(err, ringbuf.ErrClosed) {
-			return fmt.Errorf("TryPut into a queue that has ended: %v", err)
+			return fmt.Errorf("a put into a queue that has ended: %v", err)
 		}
 		return nil
 	}
@@ -127,7 +127,7 @@ func repairAll(q *ringbuf.MPMC) error {
 			return err
 		}
 	}
-	return errors.New("Repair buries somebody again and again")
+	return errors.New("the repair buries somebody again and again")
 }
 
 // whole takes all slots and all units of an empty queue at once.
