@@ -167,7 +167,7 @@ func (l *Lane) took(id uint64, nth int, aside bool, holder uint64) {
 	}
 	if count(old, takenShift) > 0 {
 		l.count(lAgain, 1)
-		if nth == 1 {
+		if nth == 1 && !aside {
 			l.b.Problem(Corrupt, "message %d came again and said that it was the first time", id)
 		}
 	}

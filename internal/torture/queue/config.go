@@ -25,7 +25,7 @@ func draw(rng *rand.Rand, n int) config {
 		Zeroed:      true,
 	}}
 	if n%2 == 1 {
-		c.opts.MaxDeliveries = pick(rng, 2, 3, 5)
+		c.opts.MaxDeliveries = pick(rng, 1, 2, 3)
 	}
 	if n%3 != 2 {
 		c.opts.Arena = pick(rng, 64<<10, 256<<10)

@@ -12,6 +12,7 @@ const (
 	consumer
 	repairer
 	joiner
+	sorter // gives back a lot, and reads what was set aside
 	closer
 	ender
 )
@@ -61,9 +62,9 @@ var points = []point{
 	{"mpmc.get.hinted", []role{consumer}, 0, 20},
 	{"mpmc.orphan.found", []role{consumer}, 0, 3},
 	{"mpmc.orphan.taken", []role{consumer}, 0, 3},
-	{"mpmc.orphan.aside", []role{consumer}, deliveryLimit, 1},
-	{"mpmc.dead.taken", []role{consumer}, deliveryLimit, 1},
-	{"mpmc.nacked", []role{consumer}, 0, 5},
+	{"mpmc.orphan.aside", []role{sorter}, deliveryLimit, 1},
+	{"mpmc.dead.taken", []role{sorter}, deliveryLimit, 1},
+	{"mpmc.nacked", []role{consumer, sorter}, 0, 5},
 	{"mpmc.orphaned", []role{consumer, repairer}, 0, 4},
 
 	{"mpmc.repair.cell", []role{repairer}, 0, 3},

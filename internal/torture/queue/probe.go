@@ -49,6 +49,9 @@ const (
 	mayDie  = 1
 )
 
+// slow is a wake worth a line.
+const slow = 100 * time.Millisecond
+
 // probe plays one of the scenes and measures how long the survivor takes to go on.
 func (s *suite) probe(ctx context.Context, rng *rand.Rand) error {
 	r, sc := s.r, scene(rng.IntN(int(scenes)))
@@ -106,7 +109,8 @@ func (s *suite) probe(ctx context.Context, rng *rand.Rand) error {
 		return p, nil
 	}}
 	var death torture.Death
-	life.Ending = func(d torture.Death) { death = d }
+	var buried uint64
+	life.Ending = func(d torture.Death) { death, buried = d, now() }
 	r.Spend(ctx, t.books, life, &t.histories)
 	if !began || ctx.Err() != nil {
 		return nil
@@ -116,7 +120,11 @@ func (s *suite) probe(ctx context.Context, rng *rand.Rand) error {
 		if got.err != nil {
 			t.books.Problem(torture.Corrupt, "scene %d, a death at %s: %v", sc, death.Point, got.err)
 		} else if death.Point != "" {
-			r.Wake(time.Duration(int64(got.at) - int64(death.Time)))
+			wake := time.Duration(int64(got.at) - int64(death.Time))
+			r.Wake(wake)
+			if wake > slow {
+				r.Logf("slow: %v after a death at %s in scene %d; its parent heard of it after %v", wake, death.Point, sc, time.Duration(buried-death.Time))
+			}
 		}
 	case <-time.After(r.Patience):
 		r.Hang(nil, fmt.Sprintf("scene %d, a death at %s: who waited does not go on", sc, death.Point))

@@ -78,7 +78,7 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 	}
 	w := t.worker(slot, 0, process)
 	most := t.c.opts.Capacity + t.c.spares() // messages that there can be
-	for _, take := range []func() (*ringbuf.Delivery, error){t.q.TryReceive, t.q.DeadLetter} {
+	for i, take := range []func() (*ringbuf.Delivery, error){t.q.TryReceive, t.q.DeadLetter} {
 		for n := 0; ; n++ {
 			d, err := take()
 			if n == most && err == nil {
@@ -91,7 +91,7 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 				return err
 			}
 			id := w.look(d.Bytes())
-			w.lane.Take(id, d.Deliveries(), true)
+			w.lane.Take(id, d.Deliveries(), i == 1)
 			w.lane.Finish(id, false)
 			if err := d.Ack(); err != nil {
 				return err
