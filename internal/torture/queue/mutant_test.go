@@ -49,7 +49,7 @@ var mutants = []mutant{
 	{
 		"released before it is read", "ringbuf/mpmc_fast_unsafe.go",
 		"buf = append(buf, (*[maxInline]byte)(unsafe.Add(slot, slotHead))[:n]...)\n\tw := (*uint64)(unsafe.Add(slot, 8))",
-		"w := (*uint64)(unsafe.Add(slot, 8))\n\tcpu.StoreRelease64(w, 0)\n\tbuf = append(buf, (*[maxInline]byte)(unsafe.Add(slot, slotHead))[:n]...)", anything,
+		"w := (*uint64)(unsafe.Add(slot, 8))\n\tcpu.StoreRelease64(w, 0)\n\tcpu.Pause(3000)\n\tbuf = append(buf, (*[maxInline]byte)(unsafe.Add(slot, slotHead))[:n]...)", anything,
 	},
 	{
 		"announced after it is published", "ringbuf/mpmc_fast_unsafe.go",
@@ -123,7 +123,7 @@ func runMutant(t *testing.T, root string, m mutant) (torture.Result, string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the mutant: %v\n%s", err, out)
 	}
-	cmd := exec.Command(exe, "queue", "-kills", "2000", "-seconds", "60", "-patience", "5s", "-seed", "1")
+	cmd := exec.Command(exe, "queue", "-kills", "5000", "-seconds", "90", "-patience", "5s", "-seed", "1")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()

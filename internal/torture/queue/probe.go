@@ -139,6 +139,8 @@ func (s *suite) probe(ctx context.Context, rng *rand.Rand) error {
 // set prepares a scene when the victim has done its part.
 func (s scene) set(w *worker) error {
 	switch s {
+	case takenSlots:
+		return w.land() // nothing, by which this process is one that may take, and be waited for
 	case lastProducer:
 		return w.land() // what the victim has put, by which it is a producer
 	case lastConsumer:
@@ -164,7 +166,14 @@ func (s scene) wait(ctx context.Context, w *worker) error {
 		}
 		return w.dropAll()
 	case takenSlots:
-		return w.put(func(id uint64) error { return w.q.Put(ctx, w.sizes.make(id)) })
+		id := w.id()
+		w.lane.Put(id, 1)
+		err := w.q.Put(ctx, w.sizes.make(id))
+		if err != nil {
+			return err
+		}
+		w.lane.PutDone(1)
+		return nil
 	case lastProducer:
 		for {
 			d, err := w.q.Receive(ctx)
