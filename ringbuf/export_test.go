@@ -44,3 +44,40 @@ const (
 	OffConsState = OffData + 4
 	OffProdState = OffRoom + 4
 )
+
+// SetPosition moves an unused queue to a place in the life of a long one.
+func SetPosition(q *MPMC, lap, index uint64) {
+	for i := range q.n {
+		l := lap
+		if i < index {
+			l++
+		}
+		atomic.StoreUint64(q.cellOf(i), uint64(makeCell(l&q.lapMask, 0, 0)))
+	}
+	pos := q.at(lap, index)
+	atomic.StoreUint64(&q.hdr.tail, pos)
+	atomic.StoreUint64(&q.hdr.headPos, pos)
+}
+
+// LastLap is the lap after which laps begin again.
+func LastLap(q *MPMC) uint64 { return q.lapMask }
+
+// UsedSlots lists the words of the slots that are not free.
+func UsedSlots(q *MPMC) (words []uint64) {
+	for k := range q.slots {
+		if w := atomic.LoadUint64(q.wordOf(k)); w != 0 {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// UsedUnits counts the units that are not free.
+func UsedUnits(q *MPMC) (n int) {
+	for i := range q.units {
+		if atomic.LoadUint32(&q.units[i]) != 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -133,16 +133,22 @@ type held struct {
 
 // take takes the next message, one that is to be handed out again first.
 func (q *MPMC) take(me identity) (held, error) {
-	if gen := atomic.LoadUint32(&q.hdr.gen); gen != q.seen.Load() { // pairs with the add after an orphan was made
-		if h, err := q.takeOrphan(me, gen); err != ErrEmpty {
-			return h, err
+	for {
+		gen := atomic.LoadUint32(&q.hdr.gen) // pairs with the add after an orphan was made
+		if gen != q.seen.Load() {
+			if h, err := q.takeOrphan(me, gen); err != ErrEmpty {
+				return h, err
+			}
 		}
+		h, err := q.takeNext(me)
+		if err == ErrEmpty && atomic.LoadUint32(&q.hdr.gen) != gen {
+			continue // an orphan was made while the last message was taken: the queue need not have been empty at any instant
+		}
+		if err == ErrClosed {
+			return q.takeLast(me)
+		}
+		return h, err
 	}
-	h, err := q.takeNext(me)
-	if err == ErrClosed {
-		return q.takeLast(me)
-	}
-	return h, err
 }
 
 // takeLast looks behind the end of a closed queue: what the dead had in hand is still to come.
@@ -163,6 +169,7 @@ func (q *MPMC) takeNext(me identity) (held, error) {
 	if !ok {
 		return held{}, q.corrupt("the head is %#x in a queue of %d", h, q.n)
 	}
+	hint := h
 	for {
 		c := q.cellOf(q.index(h))
 		e := cell(atomic.LoadUint64(c)) // pairs with the compare-and-swap in publish
@@ -195,6 +202,9 @@ func (q *MPMC) takeNext(me identity) (held, error) {
 				return held{}, q.failed(me, ErrClosed)
 			}
 			h = q.next(q.before(q.at(e.lap(), q.index(h)))) // position (lap-1, index) was taken
+			if q.turns(hint, h) {
+				return held{}, q.corrupt("the cells' laps lead in a circle")
+			}
 		default:
 			return held{}, q.corrupt("cell %d is %#x, and the head is at %#x", q.index(h), uint64(e), h)
 		}
@@ -304,13 +314,5 @@ func (q *MPMC) wakeProducers(n int) {
 
 // waitData waits until try says something else than ErrEmpty.
 func (q *MPMC) waitData(ctx context.Context, try func() error) error {
-	var last error
-	err := q.dataEvent.AwaitPeers(ctx, func() (bool, error) {
-		last = try()
-		return last != ErrEmpty, nil
-	}, func() error { return q.idle(noPut) }, q.who, q.peers)
-	if err == nil {
-		err = last
-	}
-	return err
+	return q.wait(ctx, q.dataEvent, ErrEmpty, noPut, try)
 }

@@ -2,6 +2,7 @@ package ringbuf
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
@@ -45,6 +46,7 @@ func (q *MPMC) tail() (uint64, error) {
 	if !ok {
 		return 0, q.corrupt("the tail is %#x in a queue of %d", t, q.n)
 	}
+	hint := t
 	for {
 		e := cell(atomic.LoadUint64(q.cellOf(q.index(t))))
 		put := e.owner() == full && e.slot() != endSlot
@@ -57,6 +59,9 @@ func (q *MPMC) tail() (uint64, error) {
 			t = q.at(e.lap(), q.index(t))
 			if !put {
 				t = q.before(t)
+			}
+			if q.turns(hint, t) {
+				return 0, q.corrupt("the cells' laps lead in a circle")
 			}
 		case -1:
 			if put {
@@ -76,6 +81,7 @@ func (q *MPMC) head() (uint64, error) {
 	if !ok {
 		return 0, q.corrupt("the head is %#x in a queue of %d", h, q.n)
 	}
+	hint := h
 	for {
 		e := cell(atomic.LoadUint64(q.cellOf(q.index(h))))
 		switch q.ahead(e, h) {
@@ -83,6 +89,9 @@ func (q *MPMC) head() (uint64, error) {
 			return h, nil // full: it is the next; empty, or the end: so is the queue
 		case 1:
 			h = q.next(q.before(q.at(e.lap(), q.index(h))))
+			if q.turns(hint, h) {
+				return 0, q.corrupt("the cells' laps lead in a circle")
+			}
 		default:
 			return 0, q.corrupt("cell %d is %#x, and the head is at %#x", q.index(h), uint64(e), h)
 		}
@@ -95,12 +104,14 @@ func (q *MPMC) orphans() (n int) {
 		return 0
 	}
 	for k := range q.slots {
-		if slotWord(atomic.LoadUint64(q.wordOf(k))).state() == stateOrp {
+		if slotWord(atomic.LoadUint64(q.wordOf(k))).state() == stateOrp && !q.exhausted(k) {
 			n++
 		}
 	}
 	return n
 }
+
+var errUnfinished = errors.New("ringbuf: not everything is acknowledged") // for Join alone
 
 // Unfinished returns the number of messages that were put and are not yet acknowledged: those that wait and those in somebody's hands.
 // Those set aside as dead letters do not count. One that is put during the call may be counted or not.
@@ -139,10 +150,13 @@ func (q *MPMC) Unfinished() (int, error) {
 // Join waits until every message that was put before the call is acknowledged, or set aside as a dead letter, or ctx ends. ErrPeerDied says
 // that some are not and every process that could take them is gone.
 func (q *MPMC) Join(ctx context.Context) error {
-	return q.doneEvent.AwaitPeers(ctx, func() (bool, error) {
+	return q.wait(ctx, q.doneEvent, errUnfinished, noGet, func() error {
 		n, err := q.Unfinished()
-		return n == 0, err
-	}, func() error { return q.idle(noGet) }, q.who, q.peers)
+		if n > 0 {
+			err = errUnfinished
+		}
+		return err
+	})
 }
 
 // Close ends the queue for everybody: puts return ErrClosed from now on, gets take what is there and then return ErrClosed. A put that

@@ -184,6 +184,7 @@ func (q *MPMC) locate() (t uint64, e cell, err error) {
 	if !ok {
 		return 0, 0, q.corrupt("the tail is %#x in a queue of %d", t, q.n)
 	}
+	hint := t
 	for {
 		e = cell(atomic.LoadUint64(q.cellOf(q.index(t))))
 		isFull := e.owner() == full
@@ -205,6 +206,9 @@ func (q *MPMC) locate() (t uint64, e cell, err error) {
 				t = q.before(t)
 			}
 			t = q.next(t)
+			if q.turns(hint, t) {
+				return 0, 0, q.corrupt("the cells' laps lead in a circle")
+			}
 		case -1:
 			if isFull {
 				return 0, 0, ErrFull
@@ -282,18 +286,10 @@ func (q *MPMC) free(k uint64) {
 
 // waitRoom waits until try says something else than ErrFull.
 func (q *MPMC) waitRoom(ctx context.Context, try func() error) error {
-	var last error
 	for w := (wait{q: q}); w.again(); {
-		if last = try(); last != ErrFull {
-			return last
+		if err := try(); err != ErrFull {
+			return err
 		}
 	}
-	err := q.roomEvent.AwaitPeers(ctx, func() (bool, error) {
-		last = try()
-		return last != ErrFull, nil
-	}, func() error { return q.idle(noGet) }, q.who, q.peers)
-	if err == nil {
-		err = last
-	}
-	return err
+	return q.wait(ctx, q.roomEvent, ErrFull, noGet, try)
 }

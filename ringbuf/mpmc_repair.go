@@ -1,10 +1,12 @@
 package ringbuf
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 	"weak"
 
+	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
 
@@ -128,6 +130,30 @@ func (q *MPMC) idle(cannot uint64) error {
 		return ErrPeerDied
 	}
 	return nil
+}
+
+// wait waits on ev until try says something else than none. cannot is the flag of those who cannot end the wait.
+func (q *MPMC) wait(ctx context.Context, ev *futex.EventCount, none error, cannot uint64, try func() error) error {
+	var last error
+	alone := false
+	err := ev.AwaitPeers(ctx, func() (bool, error) {
+		if last = try(); last == none && alone {
+			last = ErrPeerDied
+		}
+		return last != none, nil
+	}, func() error {
+		// The last of the others may have died after the last look, and after what it did: so there is one more look. What it left
+		// is repaired by now.
+		err := q.idle(cannot)
+		if alone = err == ErrPeerDied; alone {
+			err = nil
+		}
+		return err
+	}, q.who, q.peers)
+	if err == nil {
+		err = last
+	}
+	return err
 }
 
 // lookAgain makes the next get look for orphans that nobody has told of.

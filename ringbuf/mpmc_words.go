@@ -134,6 +134,12 @@ func (p *positions) ahead(c cell, pos uint64) int {
 	return -2
 }
 
+// turns reports whether a search that began at position from has come, by steps of less than half of all laps, further than half of them: its
+// position is no more "ahead" then, and cells that were written over could lead it in a circle for ever.
+func (p *positions) turns(from, pos uint64) bool {
+	return (p.lap(pos)-p.lap(from))&p.lapMask > p.lapMask>>1+1
+}
+
 // distance returns how many positions to lies after from; both have cells.
 func (p *positions) distance(from, to uint64) uint64 {
 	laps := (p.lap(to) - p.lap(from)) & p.lapMask

@@ -99,6 +99,9 @@ func (m *Members) Get(i int) (token uint32, flags uint64) {
 	return uint32(w & tokenMask), w >> flagShift
 }
 
+// Free reports whether number i is nobody's, neither a living member's nor one whose repair is to be done.
+func (m *Members) Free(i int) bool { return atomic.LoadUint64(&m.words[i-1]) == 0 }
+
 // Alive asks for the proof: it reports whether a token that Get returned may still run.
 func (m *Members) Alive(token uint32) bool { return m.who.Alive(token) }
 
