@@ -81,3 +81,14 @@ func UsedUnits(q *MPMC) (n int) {
 	}
 	return n
 }
+
+// Hints returns where a queue's hints say that the tail and the head are.
+func Hints(q *MPMC) (tail, head uint64) {
+	return atomic.LoadUint64(&q.hdr.tail), atomic.LoadUint64(&q.hdr.headPos)
+}
+
+// SetHints is what a process does that goes on after it has stood still for long.
+func SetHints(q *MPMC, tail, head uint64) {
+	atomic.StoreUint64(&q.hdr.tail, tail)
+	atomic.StoreUint64(&q.hdr.headPos, head)
+}

@@ -38,6 +38,7 @@ type MPMC struct {
 	due    atomic.Bool   // the next get has to look after the dead
 	cursor atomic.Uint32 // where the search for a free slot begins
 	runs   atomic.Uint32 // where the search for free units begins
+	buried atomic.Int64  // when a put that found no room last asked who is dead, in unix nanoseconds
 	pause  atomic.Uint32 // how long a consumer stays away from an empty queue
 
 	crowded atomic.Int32 // waits that offer the CPU to others at once

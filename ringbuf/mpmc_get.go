@@ -165,30 +165,30 @@ func (q *MPMC) takeLast(me identity) (held, error) {
 
 // takeNext takes the message at the head.
 func (q *MPMC) takeNext(me identity) (held, error) {
-	h, ok := q.sane(atomic.LoadUint64(&q.hdr.headPos))
-	if !ok {
-		return held{}, q.corrupt("the head is %#x in a queue of %d", h, q.n)
-	}
-	hint := h
-	for {
-		c := q.cellOf(q.index(h))
+	var h uint64
+	ok := true
+	for steps := uint64(0); ok && !q.lost(steps); steps++ {
+		if steps%stepsToHint == 0 {
+			if h, ok = q.sane(atomic.LoadUint64(&q.hdr.headPos)); !ok {
+				break
+			}
+		}
+		i := q.index(h)
+		c := q.cellOf(i)
 		e := cell(atomic.LoadUint64(c)) // pairs with the compare-and-swap in publish
-		isFull := e.owner() == full
-		switch q.ahead(e, h) {
-		case 0:
-			k := e.slot()
-			if !isFull {
-				if err := q.empty(me, c, e, h); err != nil {
-					return held{}, err
-				}
-				continue
+		k := e.slot()
+		switch isFull := e.owner() == full; {
+		case isFull && k == endSlot:
+			return held{}, q.failed(me, ErrClosed)
+		case q.relate(e, h) != sameLap:
+			h = q.afterTaken(e, i)
+		case !isFull:
+			if err := q.empty(me, c, e, h); err != nil {
+				return held{}, err
 			}
-			if k >= q.slots {
-				if k == endSlot {
-					return held{}, q.failed(me, ErrClosed)
-				}
-				return held{}, q.corrupt("cell %d is %#x", q.index(h), uint64(e))
-			}
+		case k >= q.slots:
+			return held{}, q.corrupt("cell %d is %#x", i, uint64(e))
+		default:
 			fault.Point("mpmc.get.found")
 			if atomic.CompareAndSwapUint64(c, uint64(e), uint64(makeCell((e.lap()+1)&q.lapMask, me.id, k))) { // the get
 				race.Acquire(c)
@@ -197,18 +197,9 @@ func (q *MPMC) takeNext(me identity) (held, error) {
 				fault.Point("mpmc.get.hinted")
 				return q.open(me, k, h)
 			}
-		case 1: // the hint is old
-			if isFull && e.slot() == endSlot {
-				return held{}, q.failed(me, ErrClosed)
-			}
-			h = q.next(q.before(q.at(e.lap(), q.index(h)))) // position (lap-1, index) was taken
-			if q.turns(hint, h) {
-				return held{}, q.corrupt("the cells' laps lead in a circle")
-			}
-		default:
-			return held{}, q.corrupt("cell %d is %#x, and the head is at %#x", q.index(h), uint64(e), h)
 		}
 	}
+	return held{}, q.corrupt("no cell is the head's in a queue of %d; it is said to be at %#x", q.n, h)
 }
 
 // empty decides what an empty cell at the head means. It returns nil to look again. In a closed queue it puts the end into the cell:

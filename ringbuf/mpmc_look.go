@@ -41,61 +41,52 @@ func (q *MPMC) Len() (int, error) {
 }
 
 // tail returns the position that is to be put next, in a full and in a closed queue too.
-func (q *MPMC) tail() (uint64, error) {
-	t, ok := q.sane(atomic.LoadUint64(&q.hdr.tail))
-	if !ok {
-		return 0, q.corrupt("the tail is %#x in a queue of %d", t, q.n)
-	}
-	hint := t
-	for {
-		e := cell(atomic.LoadUint64(q.cellOf(q.index(t))))
-		put := e.owner() == full && e.slot() != endSlot
-		switch q.ahead(e, t) {
-		case 0:
-			if !put {
-				return t, nil
+func (q *MPMC) tail() (t uint64, err error) {
+	ok := true
+	for steps := uint64(0); ok && !q.lost(steps); steps++ {
+		if steps%stepsToHint == 0 {
+			if t, ok = q.sane(atomic.LoadUint64(&q.hdr.tail)); !ok {
+				break
 			}
-		case 1:
-			t = q.at(e.lap(), q.index(t))
-			if !put {
-				t = q.before(t)
-			}
-			if q.turns(hint, t) {
-				return 0, q.corrupt("the cells' laps lead in a circle")
-			}
-		case -1:
-			if put {
-				return t, nil
-			}
-			fallthrough
-		default:
-			return 0, q.corrupt("cell %d is %#x, and the tail is at %#x", q.index(t), uint64(e), t)
 		}
-		t = q.next(t)
+		i := q.index(t)
+		e := cell(atomic.LoadUint64(q.cellOf(i)))
+		isEnd := e.owner() == full && e.slot() == endSlot
+		isPut := e.owner() == full && !isEnd
+		switch q.relate(e, t) {
+		case sameLap:
+			if !isPut {
+				return t, nil
+			}
+		case lapBefore:
+			if isPut {
+				return t, nil
+			}
+		}
+		if t = q.afterPut(e, i); isEnd {
+			t = q.at(e.lap(), i)
+		}
 	}
+	return 0, q.corrupt("no cell is the tail's in a queue of %d; it is said to be at %#x", q.n, t)
 }
 
 // head returns the position that is to be taken next.
-func (q *MPMC) head() (uint64, error) {
-	h, ok := q.sane(atomic.LoadUint64(&q.hdr.headPos))
-	if !ok {
-		return 0, q.corrupt("the head is %#x in a queue of %d", h, q.n)
-	}
-	hint := h
-	for {
-		e := cell(atomic.LoadUint64(q.cellOf(q.index(h))))
-		switch q.ahead(e, h) {
-		case 0:
-			return h, nil // full: it is the next; empty, or the end: so is the queue
-		case 1:
-			h = q.next(q.before(q.at(e.lap(), q.index(h))))
-			if q.turns(hint, h) {
-				return 0, q.corrupt("the cells' laps lead in a circle")
+func (q *MPMC) head() (h uint64, err error) {
+	ok := true
+	for steps := uint64(0); ok && !q.lost(steps); steps++ {
+		if steps%stepsToHint == 0 {
+			if h, ok = q.sane(atomic.LoadUint64(&q.hdr.headPos)); !ok {
+				break
 			}
-		default:
-			return 0, q.corrupt("cell %d is %#x, and the head is at %#x", q.index(h), uint64(e), h)
 		}
+		i := q.index(h)
+		e := cell(atomic.LoadUint64(q.cellOf(i)))
+		if q.relate(e, h) == sameLap {
+			return h, nil // full: it is the next; empty, or the end: so is the queue
+		}
+		h = q.afterTaken(e, i)
 	}
+	return 0, q.corrupt("no cell is the head's in a queue of %d; it is said to be at %#x", q.n, h)
 }
 
 // orphans counts the messages that are to be handed out again.

@@ -121,6 +121,12 @@ func (q *MPMC) claim(me identity, n int) (k uint64, err error) {
 		return 0, q.failed(me, err)
 	}
 	k, ok := q.claimSlot(me, q.index(t))
+	if !ok && q.mayBury() {
+		if _, err := q.bury(me.token); err != nil {
+			return 0, q.failed(me, err)
+		}
+		k, ok = q.claimSlot(me, q.index(t))
+	}
 	if !ok {
 		return 0, q.failed(me, ErrFull)
 	}
@@ -129,6 +135,11 @@ func (q *MPMC) claim(me identity, n int) (k uint64, err error) {
 		return k, nil
 	}
 	first, count, err := q.claimUnits(k, n)
+	if err != nil && q.mayBury() {
+		if _, err = q.bury(me.token); err == nil {
+			first, count, err = q.claimUnits(k, n)
+		}
+	}
 	if err != nil {
 		q.free(k)
 		return 0, q.failed(me, err)
@@ -180,44 +191,32 @@ func (q *MPMC) claimSlot(me identity, home uint64) (k uint64, ok bool) {
 
 // locate finds the position that is to be put next, and its cell, which is EMPTY. It returns ErrFull or ErrClosed when there is none.
 func (q *MPMC) locate() (t uint64, e cell, err error) {
-	t, ok := q.sane(atomic.LoadUint64(&q.hdr.tail))
-	if !ok {
-		return 0, 0, q.corrupt("the tail is %#x in a queue of %d", t, q.n)
-	}
-	hint := t
-	for {
-		e = cell(atomic.LoadUint64(q.cellOf(q.index(t))))
+	ok := true
+	for steps := uint64(0); ok && !q.lost(steps); steps++ {
+		if steps%stepsToHint == 0 {
+			if t, ok = q.sane(atomic.LoadUint64(&q.hdr.tail)); !ok {
+				break
+			}
+		}
+		i := q.index(t)
+		e = cell(atomic.LoadUint64(q.cellOf(i)))
 		isFull := e.owner() == full
-		switch q.ahead(e, t) {
-		case 0:
-			switch {
-			case !isFull:
-				return t, e, nil
-			case e.slot() == endSlot:
-				return 0, 0, ErrClosed
-			}
-			t = q.next(t) // put already
-		case 1: // the hint is old
-			if isFull && e.slot() == endSlot {
-				return 0, 0, ErrClosed
-			}
-			t = q.at(e.lap(), q.index(t))
+		if isFull && e.slot() == endSlot {
+			return 0, 0, ErrClosed
+		}
+		switch q.relate(e, t) {
+		case sameLap:
 			if !isFull {
-				t = q.before(t)
+				return t, e, nil
 			}
-			t = q.next(t)
-			if q.turns(hint, t) {
-				return 0, 0, q.corrupt("the cells' laps lead in a circle")
-			}
-		case -1:
+		case lapBefore:
 			if isFull {
 				return 0, 0, ErrFull
 			}
-			fallthrough
-		default:
-			return 0, 0, q.corrupt("cell %d is %#x, and the tail is at %#x", q.index(t), uint64(e), t)
 		}
+		t = q.afterPut(e, i)
 	}
+	return 0, 0, q.corrupt("no cell is the tail's in a queue of %d; it is said to be at %#x", q.n, t)
 }
 
 // publish puts the message in slot k, which this process owns, at the tail. After an error it still does.

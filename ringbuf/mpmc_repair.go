@@ -25,6 +25,15 @@ func (q *MPMC) bury(tok uint32) (int, error) {
 	return q.members.Bury(tok, top, func(number int) error { return q.repair(uint64(number)) })
 }
 
+// mayBury reports whether it is time to ask who is dead, for who looks for room again and again and never sleeps: every proof is a system call.
+func (q *MPMC) mayBury() bool {
+	now := time.Now().UnixNano()
+	last := q.buried.Load()
+	return now-last > int64(buryInterval) && q.buried.CompareAndSwap(last, now)
+}
+
+const buryInterval = 10 * time.Millisecond
+
 // repair mends what member d left, who is proven dead, with d's member word held. Every step may be done again.
 func (q *MPMC) repair(d uint64) error {
 	// First all cells: once a slot was passed below, no producer that settles a cell may make it a dead consumer's.

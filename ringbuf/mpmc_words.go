@@ -121,24 +121,45 @@ func (p *positions) sane(pos uint64) (uint64, bool) {
 	return pos & p.posMask, pos&p.idxMask < p.n && pos&^p.posMask == 0
 }
 
-// ahead compares a cell's lap with a position's: 0 the same, 1 the cell is ahead, -1 one lap behind, -2 further behind, which cannot be.
-func (p *positions) ahead(c cell, pos uint64) int {
-	switch d := (c.lap() - p.lap(pos)) & p.lapMask; {
-	case d == 0:
-		return 0
-	case d == p.lapMask:
-		return -1
-	case d <= p.lapMask>>1:
-		return 1
+// A relation is what a cell's lap says of a position with its index.
+type relation int
+
+const (
+	sameLap relation = iota
+	lapBefore
+	otherLap // the position is an old hint
+)
+
+func (p *positions) relate(c cell, pos uint64) relation {
+	switch (p.lap(pos) - c.lap()) & p.lapMask {
+	case 0:
+		return sameLap
+	case 1:
+		return lapBefore
 	}
-	return -2
+	return otherLap
 }
 
-// turns reports whether a search that began at position from has come, by steps of less than half of all laps, further than half of them: its
-// position is no more "ahead" then, and cells that were written over could lead it in a circle for ever.
-func (p *positions) turns(from, pos uint64) bool {
-	return (p.lap(pos)-p.lap(from))&p.lapMask > p.lapMask>>1+1
+// afterTaken returns the position after the last one that was taken through the cell, as it says itself. A hint that does not fit the
+// cell is corrected by it and not compared with it: who was stopped for long may have left a hint from any number of laps ago, and laps wrap.
+func (p *positions) afterTaken(c cell, index uint64) uint64 {
+	return p.next(p.before(p.at(c.lap(), index)))
 }
+
+// afterPut returns the position after the last one that was put through the cell.
+func (p *positions) afterPut(c cell, index uint64) uint64 {
+	if c.owner() == full {
+		return p.next(p.at(c.lap(), index))
+	}
+	return p.afterTaken(c, index)
+}
+
+// lost reports whether a search has made more steps than a whole queue ever needs: cells that were written over can lead it in a
+// circle.
+func (p *positions) lost(steps uint64) bool { return steps > 16*p.n+1<<16 }
+
+// stepsToHint is how far a search goes before it looks at the hint again: others may be faster than it follows.
+const stepsToHint = 1024
 
 // distance returns how many positions to lies after from; both have cells.
 func (p *positions) distance(from, to uint64) uint64 {
