@@ -1,0 +1,184 @@
+//go:build linux
+
+package futex_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/futex"
+)
+
+// Mutants: what goes wrong when repair is left out, and when time is taken for proof. They are made by participants that lie, and
+// show that the checks of the crash tests would see it.
+
+// noRepair finds nobody dead.
+type noRepair struct{ futex.Participants }
+
+func (noRepair) Alive(uint32) bool { return true }
+
+// noProof takes everybody else for dead who is asked about, as who repairs on a time-out does.
+type noProof struct{ futex.Participants }
+
+func (p noProof) Alive(token uint32) bool { return token == p.Self() }
+
+// mutantCases return an error when the promise of a lock is broken: one process has taken the lock, which dead says has died since, and
+// another wants it.
+var mutantCases = map[string]func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error{
+	"semaphore": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+		mem := make([]byte, futex.SemaphoreSize(1))
+		a, e1 := futex.CreateSemaphore(mem, 1, 1, one)
+		b, e2 := futex.OpenSemaphore(mem, two)
+		if err := errors.Join(e1, e2, a.Acquire(ctx)); err != nil {
+			return err
+		}
+		die()
+		return takenIff(b.Acquire(ctx), dead)
+	},
+	"rwmutex, written": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+		mem := make([]byte, futex.RWMutexSize(2))
+		a, e1 := futex.CreateRWMutex(mem, 2, one)
+		b, e2 := futex.OpenRWMutex(mem, two)
+		if err := errors.Join(e1, e2, a.Lock(ctx)); err != nil {
+			return err
+		}
+		die()
+		err := b.Lock(ctx)
+		if dead && err == nil {
+			return errors.New("the damage was not reported")
+		}
+		if err == futex.ErrOwnerDied {
+			err = nil
+		}
+		return takenIff(err, dead)
+	},
+	"rwmutex, read": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+		mem := make([]byte, futex.RWMutexSize(2))
+		a, e1 := futex.CreateRWMutex(mem, 2, one)
+		b, e2 := futex.OpenRWMutex(mem, two)
+		if err := errors.Join(e1, e2, a.RLock(ctx)); err != nil {
+			return err
+		}
+		die()
+		return takenIff(b.Lock(ctx), dead)
+	},
+	"barrier": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+		mem := make([]byte, futex.BarrierSize(3))
+		a, e1 := futex.CreateBarrier(mem, 3, one)
+		b, e2 := futex.OpenBarrier(mem, two)
+		if err := errors.Join(e1, e2); err != nil {
+			return err
+		}
+		alone, cancel := context.WithCancel(context.Background())
+		left := make(chan bool)
+		go func() {
+			_, _ = a.Wait(alone)
+			close(left)
+		}()
+		for a.Waiting() == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		die()
+		_, err := b.Wait(ctx)
+		cancel()
+		<-left
+		if errors.Is(err, context.DeadlineExceeded) {
+			return takenIff(err, dead)
+		}
+		if errors.Is(err, futex.ErrBroken) {
+			err = nil
+		}
+		return takenIff(err, dead)
+	},
+	"cond": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+		mem := make([]byte, 64+futex.CondSize(2))
+		mu1, e1 := futex.NewMutex(mem, one)
+		mu2, e2 := futex.NewMutex(mem, two)
+		a, e3 := futex.CreateCond(mem[64:], 2, mu1, one)
+		b, e4 := futex.OpenCond(mem[64:], mu2, two)
+		if err := errors.Join(e1, e2, e3, e4, mu1.Lock(ctx)); err != nil {
+			return err
+		}
+		alone, cancel := context.WithCancel(context.Background())
+		left := make(chan bool)
+		go func() {
+			_ = a.Wait(alone)
+			_ = mu1.Unlock()
+			close(left)
+		}()
+		for a.Waiters() == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		defer func() { cancel(); <-left }()
+		if err := mu2.Lock(ctx); err != nil {
+			return err
+		}
+		die()
+		// The second waits too; the notification is for the first, unless that is dead.
+		got := make(chan error, 1)
+		go func() {
+			err := b.Wait(ctx)
+			_ = mu2.Unlock()
+			got <- err
+		}()
+		for a.Waiters() < 2 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := mu2.Lock(context.Background()); err != nil {
+			return err
+		}
+		if err := errors.Join(b.Notify(1), mu2.Unlock()); err != nil {
+			return err
+		}
+		return takenIff(<-got, dead)
+	},
+}
+
+// takenIff: whoever waits gets what it waits for if, and only if, the one who had it is dead.
+func takenIff(err error, dead bool) error {
+	switch {
+	case dead && err != nil:
+		return errors.New("nobody repaired what the dead had left")
+	case !dead && err == nil:
+		return errors.New("the living was robbed")
+	case !dead && !errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return nil
+}
+
+func TestLocksMutants(t *testing.T) {
+	for name, f := range mutantCases {
+		for _, c := range []struct {
+			mutant  string
+			lie     func(futex.Participants) futex.Participants
+			deadRed bool // the mutant shows where the owner is dead
+			liveRed bool // and where it lives
+		}{
+			{"none", func(p futex.Participants) futex.Participants { return p }, false, false},
+			{"no repair", func(p futex.Participants) futex.Participants { return noRepair{p} }, true, false},
+			{"no proof", func(p futex.Participants) futex.Participants { return noProof{p} }, false, true},
+		} {
+			for _, dead := range []bool{true, false} {
+				var all folk
+				patience := 150 * time.Millisecond
+				red := dead && c.deadRed || !dead && c.liveRed
+				if dead && !red {
+					patience = time.Minute
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				err := f(ctx, all.one(1), c.lie(all.one(2)), func() {
+					if dead {
+						all.kill(1)
+					}
+				}, dead)
+				cancel()
+				if (err != nil) != red {
+					t.Errorf("%s, mutant %q, owner dead: %v: %v", name, c.mutant, dead, err)
+				}
+			}
+		}
+	}
+}
