@@ -54,17 +54,15 @@ func (l *RLock) release() (int, error) {
 func (l *RLock) retake(ctx context.Context, depth int) error {
 	l.entry <- struct{}{}
 	defer func() { <-l.entry }()
-	for {
-		l.mu.Lock()
-		if l.depth == 0 {
-			l.mu.Unlock()
-			return l.lock(depth, func() error { return l.m.Lock(ctx) })
-		}
+	l.mu.Lock()
+	if l.depth > 0 {
 		// Another goroutine of the handle has locked it meanwhile: the handle holds it for both.
 		l.depth += depth
 		l.mu.Unlock()
 		return nil
 	}
+	l.mu.Unlock()
+	return l.lock(depth, func() error { return l.m.Lock(ctx) })
 }
 
 // A Cond is where processes that hold a lock wait until others, who hold it, say that something has changed.

@@ -22,8 +22,6 @@ import (
 // Crash tests kill, and stop, a process at each crash point of the locks, at the first and at later passes, while others use the same
 // lock, and compare with the ledger.
 
-func armFault(order string) error { return fault.Arm(order) }
-
 // A crashCase is how to reach some points.
 type crashCase struct {
 	role   string

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build fault && linux
 
 package futex_test
 
@@ -267,7 +267,7 @@ var lockVictim = spawn.NewTarget("futex-locks-victim", func(ctx context.Context,
 	if err != nil {
 		return err
 	}
-	if err := armFault(a.Fault); err != nil {
+	if err := fault.Arm(a.Fault); err != nil {
 		return err
 	}
 	return sceneRoles[a.Role](s)(ctx)
