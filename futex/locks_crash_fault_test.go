@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/futex"
-	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
