@@ -12,6 +12,7 @@ const (
 	consumer
 	repairer
 	joiner
+	waiter // sleeps until there is a message, or room
 	sorter // gives back a lot, and reads what was set aside
 	closer
 	ender
@@ -26,7 +27,7 @@ const (
 	anEnd
 )
 
-// A point is a crash point of the queue, or of who its members are, and who comes by.
+// A point is a crash point of the queue, of the event counts that its users sleep on, or of who its members are; and who comes by.
 type point struct {
 	name  string
 	roles []role
@@ -78,6 +79,10 @@ var points = []point{
 	{"members.claimed", []role{repairer}, 0, 3},
 	{"members.repaired", []role{repairer}, 0, 3},
 
+	{"event.raised", []role{producer, consumer}, 0, 5},
+	{"event.waiting", []role{waiter}, 0, 4},
+	{"event.woken", []role{waiter}, 0, 4},
+
 	{"members.join", []role{joiner}, 0, 3},
 	{"members.joined", []role{joiner}, 0, 3},
 	{"owner.join.claimed", []role{joiner}, 0, 3},
@@ -122,11 +127,13 @@ func verdict(op torture.Op, at string) torture.Outcome {
 		switch at {
 		case "mpmc.fast.published", "mpmc.fast.hinted", "mpmc.put.published", "mpmc.put.hinted":
 			return torture.Happened
+		case "event.raised": // it has told the others of its put, or of what it did while it waited
+			return torture.Unknown
 		}
 		return torture.NotHappened
 	case torture.Acking, torture.Landing:
 		switch at {
-		case "mpmc.fast.released", "mpmc.release.emptied", "mpmc.units.freed", "mpmc.released":
+		case "mpmc.fast.released", "mpmc.release.emptied", "mpmc.units.freed", "mpmc.released", "event.raised":
 			return torture.Happened
 		}
 		return torture.NotHappened

@@ -133,7 +133,10 @@ func (s *suite) next(ctx context.Context, rng *rand.Rand, t *table, slot int) {
 }
 
 func startAs(j job) func(context.Context, torture.Order) (*spawn.Process, error) {
-	return func(ctx context.Context, o torture.Order) (*spawn.Process, error) { return victims.Start(ctx, j, nil) }
+	procs := []string{"1", "2", "4"}[j.Order.Seed>>8%3]
+	return func(ctx context.Context, _ torture.Order) (*spawn.Process, error) {
+		return victims.Start(ctx, j, &spawn.Options{Env: []string{"GOMAXPROCS=" + procs}})
+	}
 }
 
 // now is the clock of the notes.
