@@ -33,6 +33,9 @@ const (
 	atInstead // and the number of the point
 )
 
+// resumed is what the supervisor sets before it lets a stopped victim go on.
+const resumed = ^uint64(0)
+
 // A Victim is a process under an order.
 type Victim struct {
 	Order
@@ -110,7 +113,7 @@ const (
 func (v *Victim) Step() error {
 	v.steps++
 	switch {
-	case v.Stop && v.first.get(lPoint) != atNoPoint:
+	case v.Stop && v.first.get(lGo) == resumed: // not by the note, which another goroutine may have made just now
 		v.Stop = false
 		v.first.set(lPoint, atNoPoint)
 		return v.arm("kill", v.Point, 1)

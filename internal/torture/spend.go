@@ -95,7 +95,7 @@ const enough = 3
 // follow waits until a victim has stopped, sees that the others go on meanwhile, and lets it go on or kills it where it stands.
 func (r *Run) follow(ctx context.Context, b *Books, p *spawn.Process, life Life) {
 	o := life.Order
-	pause := 200 * time.Microsecond
+	pause, begin := 200*time.Microsecond, time.Now()
 	for atomic.LoadUint64(b.lane(2*o.Slot, lPoint)) != atPoint || !stopped(p.PID()) {
 		select {
 		case <-p.Done():
@@ -109,6 +109,9 @@ func (r *Run) follow(ctx context.Context, b *Books, p *spawn.Process, life Life)
 		if atomic.LoadUint64(b.lane(2*o.Slot, lPoint)) > atPoint {
 			return // it dies at another point
 		}
+		if time.Since(begin) > r.Patience {
+			return // who waits for its end will say so
+		}
 	}
 	r.Points.Hit(o.Point)
 	r.tally.change(func(res *Result) { res.Stops++ })
@@ -116,7 +119,7 @@ func (r *Run) follow(ctx context.Context, b *Books, p *spawn.Process, life Life)
 	for i, slot := range life.Others {
 		before[i] = b.Progress(slot)
 	}
-	begin := time.Now()
+	begin = time.Now()
 	for i, slot := range life.Others {
 		for b.Progress(slot) < before[i]+enough && ctx.Err() == nil {
 			if time.Since(begin) > r.Patience {
@@ -132,5 +135,6 @@ func (r *Run) follow(ctx context.Context, b *Books, p *spawn.Process, life Life)
 		_ = p.Kill()
 		return
 	}
+	b.Release(o.Slot, resumed)
 	resume(p)
 }
