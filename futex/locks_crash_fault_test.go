@@ -29,7 +29,6 @@ type crashCase struct {
 	corpse, corpseAt string
 	before           func(t *testing.T, s *lockScene) (after func()) // in this process, before the victim starts; after it runs
 	others           []string                                        // roles that this process plays meanwhile
-	quiet            bool                                            // no others, only the audit
 }
 
 var crashCases = []crashCase{
@@ -322,7 +321,7 @@ func TestLocksCrash(t *testing.T) {
 		}
 	}
 	var points []string
-	for _, prefix := range []string{"semaphore.", "rwmutex.", "cond.", "barrier.", "event."} {
+	for _, prefix := range []string{"semaphore.", "rwmutex.", "cond.", "barrier.", "event.set", "event.cleared"} {
 		points = append(points, proctest.Points(t, prefix)...)
 	}
 	kills, stops := 0, 0
