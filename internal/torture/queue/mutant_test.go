@@ -27,6 +27,7 @@ type mutant struct {
 func lost(r torture.Result) bool       { return r.Lost > 0 }
 func duplicated(r torture.Result) bool { return r.Duplicated > 0 }
 func corrupt(r torture.Result) bool    { return r.Corrupt > 0 }
+func hung(r torture.Result) bool       { return r.Hung > 0 }
 func anything(r torture.Result) bool   { return r.Trouble() }
 
 var mutants = []mutant{
@@ -67,6 +68,12 @@ var mutants = []mutant{
 	{
 		"an order that is not kept", "ringbuf/mpmc_put.go",
 		"if err = q.put(me, msgs[n]); err == nil {", "if err = q.put(me, msgs[len(msgs)-1-n]); err == nil {", anything,
+	},
+	{
+		"a get that waits for who is stopped in a put", "ringbuf/mpmc_get.go",
+		"var h uint64\n\tok := true\n",
+		"for k := range q.slots {\n\t\tfor slotWord(atomic.LoadUint64(q.wordOf(k))).state() == stateOwn {\n\t\t\t_, _ = q.bury(me.token)\n\t\t\tcpu.Pause(1000)\n\t\t}\n\t}\n" +
+			"\tvar h uint64\n\tok := true\n", hung,
 	},
 	{
 		"an acknowledgement that may come back", "ringbuf/mpmc_lease.go",

@@ -76,6 +76,9 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 	if err := repairAll(t.q); err != nil {
 		return err
 	}
+	if err := t.q.Check(); err != nil {
+		return fmt.Errorf("the Check of a repaired queue: %w", err)
+	}
 	w := t.worker(slot, 0, process)
 	most := t.c.opts.Capacity + t.c.spares() // messages that there can be
 	for i, take := range []func() (*ringbuf.Delivery, error){t.q.TryReceive, t.q.DeadLetter} {
@@ -106,10 +109,8 @@ func (t *table) drain(slot int, process uint64, ended bool) error {
 	if n, err = t.q.Unfinished(); n != 0 || err != nil {
 		return fmt.Errorf("the Unfinished of a drained queue is %d, %v", n, err)
 	}
-	if c, ok := any(t.q).(interface{ Check() error }); ok {
-		if err := c.Check(); err != nil {
-			return fmt.Errorf("the Check of a drained queue: %w", err)
-		}
+	if err := t.q.Check(); err != nil {
+		return fmt.Errorf("the Check of a drained queue: %w", err)
 	}
 	if ended {
 		if err := t.q.TryPut(nil); !errors.Is(err, ringbuf.ErrClosed) {
