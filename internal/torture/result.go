@@ -41,6 +41,7 @@ type Result struct {
 	Disorder    int     `json:"disorder"`
 	Hung        int     `json:"hung"`
 	Failed      int     `json:"failed"`
+	Violations  int     `json:"violations"` // of exclusion, and the like
 	Wakes       int     `json:"wakes"`
 	MedianWake  float64 `json:"median_wake_ms"`
 	MaxWake     float64 `json:"max_wake_ms"`
@@ -58,7 +59,7 @@ func (r Result) JSON() []byte {
 
 // Trouble reports whether something went wrong.
 func (r Result) Trouble() bool {
-	return r.Lost+r.Duplicated+r.Corrupt+r.Disorder+r.Hung+r.Failed > 0
+	return r.Lost+r.Duplicated+r.Corrupt+r.Disorder+r.Hung+r.Failed+r.Violations > 0
 }
 
 // tally is the result so far.

@@ -22,12 +22,14 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/torture"
+	"github.com/fb2d3dbd/multiproc/internal/torture/locks"
 	"github.com/fb2d3dbd/multiproc/internal/torture/queue"
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
 // suites are the subcommands.
 var suites = map[string]func(context.Context, torture.Options) torture.Result{
+	"locks": locks.Run,
 	"queue": queue.Run,
 }
 
