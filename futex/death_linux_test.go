@@ -40,16 +40,6 @@ var holder = spawn.NewTarget("futex.holder", func(ctx context.Context, h held) e
 	select {}
 })
 
-func newSegment(t testing.TB, size int) *shm.Segment {
-	t.Helper()
-	seg, err := shm.New(&shm.Options{Size: size})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { seg.Close() })
-	return seg
-}
-
 // startHolder starts a process that holds the mutex.
 func startHolder(t testing.TB, seg *shm.Segment, ballast int) *spawn.Process {
 	t.Helper()
