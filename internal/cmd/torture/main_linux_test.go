@@ -30,7 +30,7 @@ func TestCommandLine(t *testing.T) {
 		code int
 		says string // on the standard error
 	}{
-		{nil, torture.Result{}, 2, "usage: torture fake|queue "},
+		{nil, torture.Result{}, 2, "usage: torture fake|"},
 		{[]string{"nothing"}, torture.Result{}, 2, "usage"},
 		{[]string{"fake", "-kills", "0"}, torture.Result{}, 2, "from 1"},
 		{[]string{"fake", "-kills", "x"}, torture.Result{}, 2, "invalid"},
