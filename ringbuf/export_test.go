@@ -92,3 +92,15 @@ func SetHints(q *MPMC, tail, head uint64) {
 	atomic.StoreUint64(&q.hdr.tail, tail)
 	atomic.StoreUint64(&q.hdr.headPos, head)
 }
+
+// BurySlowly buries the dead, and calls between when a repair is the caller's and nothing is mended yet.
+func BurySlowly(q *MPMC, between func()) (int, error) {
+	top := int(min(atomic.LoadUint32(&q.hdr.top), uint32(q.memberMax)))
+	return q.members.Bury(q.who.Self(), top, func(number int) error {
+		between()
+		return q.repair(uint64(number))
+	})
+}
+
+// IdleGet is what a Get does after each slice that it has slept. It returns ErrPeerDied when nobody is left to wait for.
+func IdleGet(q *MPMC) error { return q.idle(noPut) }

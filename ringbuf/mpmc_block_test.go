@@ -106,6 +106,48 @@ func TestQueueBlocks(t *testing.T) {
 	})
 }
 
+// TestQueueNotAbandonedDuringRepair: while a survivor mends what the last producer left, who waits for a message goes on waiting: the
+// dead one may have held it.
+//
+// Red when a member under repair counts as one that is gone.
+func TestQueueNotAbandonedDuringRepair(t *testing.T) {
+	q, seg := queueIn(t, ringbuf.MPMCOptions{Capacity: 5})
+	_, err := q.TryGet(nil) // this process and the other survivor are seen to take only
+	wantErr(t, err, ringbuf.ErrEmpty)
+	other := openAgain(t, seg)
+	_, err = other.TryGet(nil)
+	wantErr(t, err, ringbuf.ErrEmpty)
+
+	dying := again(t, seg)
+	last, err := ringbuf.OpenMPMC(dying.Bytes(), in(dying))
+	ok(t, err)
+	ok(t, last.TryPut([]byte("held")))
+	_, err = last.TryReceive()
+	ok(t, err)
+	ok(t, dying.Close())
+
+	claimed, goOn, done := make(chan bool), make(chan bool), make(chan error, 1)
+	go func() {
+		_, err := ringbuf.BurySlowly(other, func() {
+			close(claimed)
+			<-goOn
+		})
+		done <- err
+	}()
+	<-claimed
+	ok(t, ringbuf.IdleGet(q))
+	close(goOn)
+	ok(t, <-done)
+	msg, err := q.Get(proctest.Context(t), nil)
+	ok(t, err)
+	if string(msg) != "held" {
+		t.Errorf("got %q", msg)
+	}
+	wantErr(t, ringbuf.IdleGet(q), ringbuf.ErrPeerDied)
+	_, err = q.Get(proctest.Context(t), nil)
+	wantErr(t, err, ringbuf.ErrPeerDied)
+}
+
 // startCalls runs n calls in goroutines and gives them a chance to go to sleep.
 func startCalls(n int, call func() error) <-chan error {
 	done := make(chan error, n)

@@ -196,7 +196,7 @@ func caretaker(handle weak.Pointer[MPMC]) {
 }
 
 // abandoned reports whether nobody is left who could end a wait: for a message with noPut, for room with noGet. A process that has only been
-// seen on the waiting side does not count, one that has done nothing yet does.
+// seen on the waiting side does not count, one that has done nothing yet does, and so does a dead one whose repair is under way.
 func (q *MPMC) abandoned(me identity, cannot uint64) bool {
 	// Asked before the members are looked at: who is no longer coming then is a member by now, or dead.
 	if atomic.LoadUint32(&q.hdr.joined) < 2 || q.coming() {
@@ -208,6 +208,9 @@ func (q *MPMC) abandoned(me identity, cannot uint64) bool {
 	}
 	top := int(min(atomic.LoadUint32(&q.hdr.top), uint32(q.memberMax)))
 	for i := 1; i <= top; i++ {
+		if q.members.Mending(i) {
+			return false // what it had may be about to be handed out again
+		}
 		tok, flags := q.members.Get(i)
 		if tok == 0 || flags&cannot != 0 {
 			continue

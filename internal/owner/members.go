@@ -99,6 +99,11 @@ func (m *Members) Get(i int) (token uint32, flags uint64) {
 	return uint32(w & tokenMask), w >> flagShift
 }
 
+// Mending reports whether member i is dead and a survivor, who has not ended, mends what it left.
+func (m *Members) Mending(i int) bool {
+	return atomic.LoadUint64(&m.words[i-1])>>repairerShift&tokenMask != 0
+}
+
 // Free reports whether number i is nobody's, neither a living member's nor one whose repair is to be done.
 func (m *Members) Free(i int) bool { return atomic.LoadUint64(&m.words[i-1]) == 0 }
 
