@@ -199,6 +199,8 @@ func TestJoinAfterKill(t *testing.T) {
 	check(t, j.Tasks.Put(ctx, 1))
 	p := start(t, slowWorker, j, nil)
 	must(j.Done.Get(ctx))(t)
+	_, err := j.Tasks.TryGet() // so that somebody is left who takes: Join would say that nobody is
+	want(t, err, multiproc.ErrEmpty)
 	joined := make(chan error, 1)
 	go func() { joined <- j.Tasks.Join(ctx) }()
 	kill(t, p)
