@@ -1,6 +1,7 @@
 package proctest
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A Tracee is a child that the calling thread runs one instruction at a time, by ptrace. What a process that is killed
@@ -20,8 +22,9 @@ import (
 type Tracee struct {
 	t    testing.TB
 	cmd  *exec.Cmd
-	tid  int   // of the thread that is stepped
-	tids []int // of all
+	tid  int         // of the thread that is stepped
+	tids []int       // of all
+	idle *time.Timer // kills the child when no step ends for long
 }
 
 // Trace starts a child and stops it in its call of [Traced]. The files are its descriptors from 3 on. The goroutine must be
@@ -32,7 +35,13 @@ func Trace(t testing.TB, p *Program, files []*os.File, args ...string) *Tracee {
 	goOn, toChild := pipe(t)
 	defer fromChild.Close()
 	defer toChild.Close()
-	x := &Tracee{t: t, cmd: p.Command(Context(t), args...)}
+	// No limit for the whole walk: how many steps a loaded machine carries out in a time, nobody knows.
+	ctx, cancel := context.WithCancel(context.Background())
+	x := &Tracee{t: t, cmd: p.Command(ctx, args...), idle: time.AfterFunc(patience, cancel)}
+	t.Cleanup(func() {
+		x.idle.Stop()
+		cancel()
+	})
 	// A preemption of the stepped goroutine would move the rest of its steps elsewhere.
 	x.cmd.Env = append(x.cmd.Env, "GODEBUG=asyncpreemptoff=1")
 	x.cmd.ExtraFiles = append(slices.Clone(files), goOn, told)
@@ -139,6 +148,7 @@ func (x *Tracee) wait(tid int) {
 // Step lets the child carry out one instruction. A signal that comes is dropped.
 func (x *Tracee) Step() {
 	x.t.Helper()
+	x.idle.Reset(patience)
 	if err := syscall.PtraceSingleStep(x.tid); err != nil {
 		x.t.Fatal(err)
 	}
@@ -148,6 +158,7 @@ func (x *Tracee) Step() {
 // Let lets the child go on by itself to its end, which must be a good one.
 func (x *Tracee) Let() {
 	x.t.Helper()
+	x.idle.Reset(patience)
 	for _, tid := range x.tids {
 		if tid != x.tid {
 			if err := syscall.PtraceDetach(tid); err != nil {
