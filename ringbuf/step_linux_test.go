@@ -38,7 +38,6 @@ type stepSides struct {
 	r *ringbuf.SPSC
 	p *ringbuf.Producer
 	c *ringbuf.Consumer
-	q *ringbuf.MPMC
 }
 
 func putOp(name string, n int) stepOp {
@@ -92,22 +91,6 @@ func spscSteps() []stepOp {
 	}
 }
 
-var stepQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 2, Members: 4}
-
-// mpmcSteps lead through the calls of a queue.
-func mpmcSteps() []stepOp {
-	put := func(n int) stepOp {
-		msg := content(uint64(n), n)
-		return stepOp{name: "TryPut", put: [][]byte{msg}, do: func(s *stepSides) error { return s.q.TryPut(msg) }}
-	}
-	get := stepOp{name: "TryGet", take: 1, do: func(s *stepSides) error { _, err := s.q.TryGet(nil); return err }}
-	return []stepOp{
-		put(20), put(90), put(0), get, get, put(92), put(8), get, get, put(60), get, put(7), get,
-		{name: "Close", close: true, do: func(s *stepSides) error { return s.q.Close() }},
-		get,
-	}
-}
-
 // The child runs the steps of a kind on the ring behind the first page of the segment that it inherits; the first byte says
 // 2i+1 while it is in step i, and 2i+2 after it.
 const stepRing = 4096
@@ -124,12 +107,7 @@ var stepChild = proctest.NewProgram("ringbuf-step", func() int {
 	ctl, mem := seg.Bytes()[:16], seg.Bytes()[stepRing:]
 	var s stepSides
 	steps := spscSteps()
-	if os.Args[1] == "mpmc" {
-		steps = mpmcSteps()
-		s.q, err = ringbuf.OpenMPMC(mem, in(seg))
-	} else {
-		s.r, err = ringbuf.OpenSPSC(mem, in(seg))
-	}
+	s.r, err = ringbuf.OpenSPSC(mem, in(seg))
 	if err == nil {
 		err = proctest.Traced(1)
 	}
@@ -159,19 +137,10 @@ type tracee struct {
 func trace(t *testing.T, kind string) *tracee {
 	t.Helper()
 	size := ringbuf.SPSCSize(256)
-	if kind == "mpmc" {
-		size = queueSize(t, stepQueue)
-	}
 	seg := newSegment(t, stepRing+size)
 	x := &tracee{seg: seg, ctl: seg.Bytes()[:16], mem: seg.Bytes()[stepRing:]}
 	var err error
-	if kind == "mpmc" {
-		o := stepQueue
-		o.Options = *in(seg)
-		_, err = ringbuf.CreateMPMC(x.mem, &o)
-	} else {
-		_, err = ringbuf.CreateSPSC(x.mem, in(seg))
-	}
+	_, err = ringbuf.CreateSPSC(x.mem, in(seg))
 	ok(t, err)
 	fd, err := seg.Export()
 	ok(t, err)
@@ -236,42 +205,6 @@ func heirs(mem []byte, o *ringbuf.Options) (got [][]byte, closed bool, err error
 	return got, false, nil
 }
 
-// heirsMPMC does the same on a queue.
-func heirsMPMC(mem []byte, o *ringbuf.Options) (got [][]byte, closed bool, err error) {
-	q, err := ringbuf.OpenMPMC(mem, o)
-	if err != nil {
-		return nil, false, err
-	}
-	if _, err := q.Repair(); err != nil {
-		return nil, false, err
-	}
-	for {
-		msg, err := q.TryGet(nil)
-		if errors.Is(err, ringbuf.ErrEmpty) {
-			break
-		}
-		if errors.Is(err, ringbuf.ErrClosed) {
-			return got, true, nil
-		}
-		if err != nil {
-			return got, false, err
-		}
-		got = append(got, msg)
-	}
-	if err := q.TryPut(content(9, 40)); errors.Is(err, ringbuf.ErrClosed) {
-		return got, true, nil // closed since
-	} else if err != nil {
-		return got, false, fmt.Errorf("the heir puts: %w", err)
-	}
-	if n, err := q.Len(); n != 1 || err != nil {
-		return got, false, fmt.Errorf("Len is %d, %w", n, err)
-	}
-	if msg, err := q.TryGet(nil); err != nil || !bytes.Equal(msg, content(9, 40)) {
-		return got, false, fmt.Errorf("the heir gets %x, %w", msg, err)
-	}
-	return got, false, nil
-}
-
 // outcome says whether what the heirs found is right when the child stood in op with before in the ring: 0 for no effect of op,
 // 1 for its effect.
 func outcome(op stepOp, before, got [][]byte, closed bool, wasClosed bool) (int, error) {
@@ -298,7 +231,6 @@ var stepKinds = map[string]struct {
 	heirs func(mem []byte, o *ringbuf.Options) ([][]byte, bool, error)
 }{
 	"spsc": {spscSteps, heirs},
-	"mpmc": {mpmcSteps, heirsMPMC},
 }
 
 // A walk follows a child through its steps.
