@@ -14,7 +14,8 @@ import (
 )
 
 // A mutant is the engine with one thing wrong, which the crash tests have to find. Not here, since only the model shows them: slots
-// mended before cells, and gen raised before the slots are mended; the windows are as narrow as a look of another process.
+// mended before cells, and gen raised before the slots are mended, whose windows are as narrow as a look of another process; and a sleep
+// without slices, since the death itself wakes the sleeper here.
 type mutant struct {
 	name string
 	file string
@@ -32,7 +33,7 @@ var mutants = []mutant{
 	{
 		"no settling in the common put", "mpmc_fast_unsafe.go",
 		[]string{"e.slot() != i && e.owner() != 0 || "}, []string{""},
-		"TestCrashMPMC/get/stop.kill/mpmc.get.taken",
+		"TestQueueSettles",
 	},
 	{
 		"announced after it is published", "mpmc_put.go",
@@ -55,11 +56,6 @@ var mutants = []mutant{
 		"repair without proof of death", "../internal/owner/members.go",
 		[]string{" || m.who.Alive(last) {"}, []string{" {"},
 		"TestCrashMPMC/(put|get)/stop/mpmc.(put.announced|get.taken)",
-	},
-	{
-		"sleep without a slice", "../futex/eventcount.go",
-		[]string{"		if elapsed && idle != nil {"}, []string{"		if elapsed && idle == nil {"},
-		"TestCrashMPMC/get/kill/mpmc.get.taken",
 	},
 }
 
@@ -99,7 +95,7 @@ func TestMutants(t *testing.T) {
 				t.Fatalf("the crash tests pass on it:\n%s", out)
 			case strings.Contains(string(out), "build failed"):
 				t.Fatalf("it does not build:\n%s", out)
-			case !strings.Contains(string(out), "--- FAIL: TestCrashMPMC/") && !strings.Contains(string(out), "test timed out"):
+			case !strings.Contains(string(out), "--- FAIL: TestCrashMPMC/") && !strings.Contains(string(out), "--- FAIL: TestQueueSettles") && !strings.Contains(string(out), "test timed out"):
 				t.Fatalf("the crash tests failed otherwise than by a test:\n%s", out)
 			}
 		})
