@@ -23,9 +23,24 @@ import (
 // A step is one call on a queue, with the ticks of one clock at which it began and ended. It stands in shared memory.
 type step struct {
 	Client, Call, Return int64
-	Put                  bool
-	Value                uint64 // what was put or got
-	Full, Empty          bool
+	Kind                 stepKind
+	Value                uint64 // what was put or got, or the length
+	Full, Empty, Closed  bool
+}
+
+type stepKind int64
+
+const (
+	kindPut stepKind = iota
+	kindGet
+	kindLen
+	kindClose
+)
+
+// linearState is what a queue holds; ended says that somebody was told that nothing more comes.
+type linearState struct {
+	queue         []uint64
+	closed, ended bool
 }
 
 const (
@@ -37,33 +52,47 @@ const (
 var linearOptions = ringbuf.MPMCOptions{Capacity: linearLimit, Members: 16}
 
 // queueModel is a first-in, first-out queue of linearLimit places: a try says that it is full exactly when all are taken, and
-// that it is empty exactly when none is.
+// that it is empty exactly when none is. A put that was under way at the close may still be seen to come after it, but not after the end.
 var queueModel = porcupine.Model{
-	Init: func() any { return []uint64{} },
+	Init: func() any { return linearState{} },
 	Step: func(state, input, output any) (bool, any) {
-		q, s := state.([]uint64), output.(step)
+		q, s := state.(linearState), output.(step)
 		switch {
+		case s.Kind == kindClose:
+			q.closed = true
+			return true, q
+		case s.Kind == kindLen:
+			return len(q.queue) == int(s.Value), q
 		case s.Full:
-			return len(q) == linearLimit, q
+			return len(q.queue) == linearLimit, q
 		case s.Empty:
-			return len(q) == 0, q
-		case s.Put:
-			return len(q) < linearLimit, append(slices.Clone(q), s.Value)
+			return len(q.queue) == 0 && !q.ended, q
+		case s.Closed && s.Kind == kindPut:
+			return q.closed, q
+		case s.Closed:
+			q.ended = true
+			return q.closed && len(q.queue) == 0, q
+		case s.Kind == kindPut:
+			good := len(q.queue) < linearLimit && !q.ended
+			q.queue = append(slices.Clone(q.queue), s.Value)
+			return good, q
 		}
-		return len(q) > 0 && q[0] == s.Value, q[min(1, len(q)):]
+		good := len(q.queue) > 0 && q.queue[0] == s.Value
+		q.queue = q.queue[min(1, len(q.queue)):]
+		return good, q
 	},
-	Equal: func(a, b any) bool { return slices.Equal(a.([]uint64), b.([]uint64)) },
+	Equal: func(a, b any) bool {
+		x, y := a.(linearState), b.(linearState)
+		return x.closed == y.closed && x.ended == y.ended && slices.Equal(x.queue, y.queue)
+	},
 	DescribeOperation: func(_, output any) string {
 		s := output.(step)
+		what := [...]string{"put", "get", "len", "close"}[s.Kind]
 		switch {
-		case s.Full:
-			return fmt.Sprintf("put(%d): full", s.Value)
-		case s.Empty:
-			return "get: empty"
-		case s.Put:
-			return fmt.Sprintf("put(%d)", s.Value)
+		case s.Full, s.Empty, s.Closed:
+			return fmt.Sprintf("%s(%d): full %v, empty %v, closed %v", what, s.Value, s.Full, s.Empty, s.Closed)
 		}
-		return fmt.Sprintf("get: %d", s.Value)
+		return fmt.Sprintf("%s: %d", what, s.Value)
 	},
 }
 
@@ -71,26 +100,42 @@ var queueModel = porcupine.Model{
 func record(ctx context.Context, q *ringbuf.MPMC, client int, seed uint64, tick func() int64, done func(i int, s step) error) error {
 	rnd := rand.New(rand.NewPCG(seed, uint64(client)))
 	for i := range linearSteps {
-		s := step{Client: int64(client), Put: rnd.IntN(2) == 0}
+		s := step{Client: int64(client), Kind: stepKind(rnd.IntN(2))}
+		switch {
+		case rnd.IntN(6) == 0:
+			s.Kind = kindLen
+		case i > linearSteps/2 && client == 0 && seed%2 == 0 && rnd.IntN(4) == 0:
+			s.Kind = kindClose
+		}
 		msg := binary.LittleEndian.AppendUint64(nil, uint64(client)<<32|uint64(i))
 		var err error
+		n := 0
 		s.Call = tick()
-		if s.Put {
+		switch s.Kind {
+		case kindPut:
 			s.Value = binary.LittleEndian.Uint64(msg)
 			err = q.TryPut(msg)
-		} else {
+		case kindGet:
 			msg, err = q.TryGet(nil)
+		case kindLen:
+			n, err = q.Len()
+		case kindClose:
+			err = q.Close()
 		}
 		s.Return = tick()
 		switch {
-		case s.Put && errors.Is(err, ringbuf.ErrFull):
+		case errors.Is(err, ringbuf.ErrFull):
 			s.Full = true
-		case !s.Put && errors.Is(err, ringbuf.ErrEmpty):
+		case errors.Is(err, ringbuf.ErrEmpty):
 			s.Empty = true
+		case errors.Is(err, ringbuf.ErrClosed):
+			s.Closed = true
 		case err != nil:
 			return err
-		case !s.Put:
+		case s.Kind == kindGet:
 			s.Value = binary.LittleEndian.Uint64(msg)
+		case s.Kind == kindLen:
+			s.Value = uint64(n)
 		}
 		if err := done(i, s); err != nil {
 			return err
