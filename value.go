@@ -16,6 +16,7 @@ type Value[T any] struct {
 	v    *shm.Value[T]
 	lock *Mutex
 	own  bool // the lock is this value's alone, and is freed with it
+	copy T    // what Update hands out; guarded by the lock
 }
 
 // NewValue makes a value that holds v.
@@ -29,7 +30,7 @@ func NewValue[T any](v T) (*Value[T], error) {
 		return nil, err
 	}
 	lock, err := NewMutex()
-	return &Value[T]{x, lock, true}, err
+	return &Value[T]{v: x, lock: lock, own: true}, err
 }
 
 // NewValueWithLock makes a value that holds v under a lock that others may be under as well. Free leaves the lock alone.
@@ -38,7 +39,7 @@ func NewValueWithLock[T any](v T, lock *Mutex) (*Value[T], error) {
 		return nil, errNoLock
 	}
 	x, err := shm.NewValue(lock.obj.seg, v)
-	return &Value[T]{x, lock, false}, err
+	return &Value[T]{v: x, lock: lock}, err
 }
 
 // NewRawValue makes a value without a lock, in the memory that this process shares with its descendants.
@@ -59,7 +60,7 @@ func (v *Value[T]) Load() (T, error) { return v.v.Load() }
 // Store sets the value, without regard to the lock, as [Value.Load] reads it.
 func (v *Value[T]) Store(x T) error { return v.v.Store(x) }
 
-// Update calls fn with a copy of the value under the lock and stores the copy afterwards. It waits for the lock until ctx
+// Update calls fn with a copy of the value under the lock and stores the copy afterwards; fn must not keep it. It waits for the lock until ctx
 // ends. If the lock's owner died, it does nothing and returns ErrOwnerDied: Lock, mend the value, MarkConsistent and Unlock.
 func (v *Value[T]) Update(ctx context.Context, fn func(x *T)) error {
 	if err := v.lock.Lock(ctx); err != nil {
@@ -69,12 +70,12 @@ func (v *Value[T]) Update(ctx context.Context, fn func(x *T)) error {
 		return err
 	}
 	defer v.lock.Unlock() // also when fn panics
-	x, err := v.v.Load()
-	if err != nil {
+	var err error
+	if v.copy, err = v.v.Load(); err != nil {
 		return err
 	}
-	fn(&x)
-	return v.v.Store(x)
+	fn(&v.copy)
+	return v.v.Store(v.copy)
 }
 
 // Mutex returns the value's lock, for what takes more than one step.
