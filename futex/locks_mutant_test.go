@@ -26,26 +26,26 @@ func (p noProof) Alive(token uint32) bool { return token == p.Self() }
 
 // mutantCases return an error when the promise of a lock is broken: one process has taken the lock, which dead says has died since, and
 // another wants it.
-var mutantCases = map[string]func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error{
-	"semaphore": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+var mutantCases = map[string]func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error{
+	"semaphore": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
 		mem := make([]byte, futex.SemaphoreSize(1))
 		a, e1 := futex.CreateSemaphore(mem, 1, 1, one)
 		b, e2 := futex.OpenSemaphore(mem, two)
-		if err := errors.Join(e1, e2, a.Acquire(ctx)); err != nil {
+		if err := errors.Join(e1, e2, a.Acquire(context.Background())); err != nil {
 			return err
 		}
 		die()
-		return takenIff(b.Acquire(ctx), dead)
+		return takenIff(b.Acquire(limit()), dead)
 	},
-	"rwmutex, written": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"rwmutex, written": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
 		mem := make([]byte, futex.RWMutexSize(2))
 		a, e1 := futex.CreateRWMutex(mem, 2, one)
 		b, e2 := futex.OpenRWMutex(mem, two)
-		if err := errors.Join(e1, e2, a.Lock(ctx)); err != nil {
+		if err := errors.Join(e1, e2, a.Lock(context.Background())); err != nil {
 			return err
 		}
 		die()
-		err := b.Lock(ctx)
+		err := b.Lock(limit())
 		if dead && err == nil {
 			return errors.New("the damage was not reported")
 		}
@@ -54,17 +54,17 @@ var mutantCases = map[string]func(ctx context.Context, one, two futex.Participan
 		}
 		return takenIff(err, dead)
 	},
-	"rwmutex, read": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"rwmutex, read": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
 		mem := make([]byte, futex.RWMutexSize(2))
 		a, e1 := futex.CreateRWMutex(mem, 2, one)
 		b, e2 := futex.OpenRWMutex(mem, two)
-		if err := errors.Join(e1, e2, a.RLock(ctx)); err != nil {
+		if err := errors.Join(e1, e2, a.RLock(context.Background())); err != nil {
 			return err
 		}
 		die()
-		return takenIff(b.Lock(ctx), dead)
+		return takenIff(b.Lock(limit()), dead)
 	},
-	"barrier": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"barrier": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
 		mem := make([]byte, futex.BarrierSize(3))
 		a, e1 := futex.CreateBarrier(mem, 3, one)
 		b, e2 := futex.OpenBarrier(mem, two)
@@ -77,11 +77,11 @@ var mutantCases = map[string]func(ctx context.Context, one, two futex.Participan
 			_, _ = a.Wait(alone)
 			close(left)
 		}()
-		for a.Waiting() == 0 && ctx.Err() == nil {
+		for a.Waiting() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		die()
-		_, err := b.Wait(ctx)
+		_, err := b.Wait(limit())
 		cancel()
 		<-left
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -92,13 +92,13 @@ var mutantCases = map[string]func(ctx context.Context, one, two futex.Participan
 		}
 		return takenIff(err, dead)
 	},
-	"cond": func(ctx context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"cond": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
 		mem := make([]byte, 64+futex.CondSize(2))
 		mu1, e1 := futex.NewMutex(mem, one)
 		mu2, e2 := futex.NewMutex(mem, two)
 		a, e3 := futex.CreateCond(mem[64:], 2, mu1, one)
 		b, e4 := futex.OpenCond(mem[64:], mu2, two)
-		if err := errors.Join(e1, e2, e3, e4, mu1.Lock(ctx)); err != nil {
+		if err := errors.Join(e1, e2, e3, e4, mu1.Lock(context.Background())); err != nil {
 			return err
 		}
 		alone, cancel := context.WithCancel(context.Background())
@@ -108,24 +108,22 @@ var mutantCases = map[string]func(ctx context.Context, one, two futex.Participan
 			_ = mu1.Unlock()
 			close(left)
 		}()
-		for a.Waiters() == 0 && ctx.Err() == nil {
+		for a.Waiters() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		defer func() { cancel(); <-left }()
-		if err := mu2.Lock(ctx); err != nil {
+		if err := mu2.Lock(context.Background()); err != nil {
 			return err
 		}
 		die()
 		// The second waits too; the notification is for the first, unless that is dead.
 		got := make(chan error, 1)
 		go func() {
-			err := b.Wait(ctx)
+			err := b.Wait(limit())
 			_ = mu2.Unlock()
 			got <- err
 		}()
-		for a.Waiters() < 2 && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
+		// The lock is free once the second has its place.
 		if err := mu2.Lock(context.Background()); err != nil {
 			return err
 		}
@@ -165,13 +163,17 @@ func TestLocksMutants(t *testing.T) {
 				var all folk
 				patience := 150 * time.Millisecond
 				red := dead && c.deadRed || !dead && c.liveRed
-				if dead && !red {
+				if dead != red { // it does not come to that
 					patience = time.Minute
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				err := f(ctx, all.one(1), c.lie(all.one(2)), func() {
+				var cancel context.CancelFunc
+				err := f(func() (ctx context.Context) { // from when the second begins to wait
+					ctx, cancel = context.WithTimeout(t.Context(), patience)
+					return ctx
+				}, all.one(1), c.lie(all.one(2)), func() {
 					if dead {
 						all.kill(1)
+						all.leave(1) // what is left of it here does nothing more
 					}
 				}, dead)
 				cancel()
