@@ -256,6 +256,9 @@ func (c setting) play(t *testing.T, how, point string, pass int) bool {
 				ok(t, s.stop())
 			}
 			proctest.Continue(t, p.PID())
+			if c.role == "alone" || c.role == "mend" { // it may wait for a message that the survivors have taken
+				_ = s.all.put(0, 0, roleMessages-1)
+			}
 		}
 		if c.role == "get" && how == "stop" { // the survivors have taken what it waits for
 			ok(t, s.q.Close())
