@@ -91,7 +91,7 @@ func Wait(ctx context.Context, word *uint32, val uint32) (Result, error) {
 		return 0, sys.Unsupported("futex")
 	}
 	s := newSleeper(ctx, word, nil)
-	s.nap = unwatched
+	s.nap = maxSlice // it bounds what a cancellation that fell between the look at ctx and the sleep can cost
 	defer s.done()
 	for {
 		s.sleep(val)

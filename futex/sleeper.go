@@ -45,10 +45,7 @@ type sleeper struct {
 }
 
 // firstNap is short: most waits are, and only who waits longer has the owner watched.
-const (
-	firstNap  = 200 * time.Microsecond
-	unwatched = time.Millisecond // a sleep of up to so long does not hear of the context's end
-)
+const firstNap = 200 * time.Microsecond
 
 // maxDirect is how many goroutines of a process sleep in the kernel at a time, maxHubs how many hubs there are; each
 // takes a thread. The more the runtime has itself, the fewer are left.
@@ -89,9 +86,7 @@ func (s *sleeper) sleep(val uint32) (elapsed bool) {
 }
 
 func (s *sleeper) sleepDirect(val uint32) (elapsed bool) {
-	// Most sleeps are short. Only who has slept through a slice arranges to be woken at the context's end; till then the slice bounds
-	// what a cancellation can cost.
-	if s.stop == nil && s.nap > unwatched {
+	if s.stop == nil {
 		s.stop = wakeOnDone(s.ctx, s.word)
 	}
 	if s.probed && s.peers != nil {
