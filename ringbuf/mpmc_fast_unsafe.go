@@ -21,7 +21,8 @@ type fast int
 const (
 	notDone fast = iota // nothing has changed
 	allDone
-	wakeUp // done; somebody may sleep, or the memory was closed meanwhile
+	wakeUp  // done; somebody may sleep, or the memory was closed meanwhile
+	damaged // taken, and what stands there can be no message
 )
 
 // putFast puts msg.
@@ -124,11 +125,11 @@ func (q *MPMC) getFast(buf []byte) ([]byte, fast) {
 	return buf, wakeUp
 }
 
-// getRest reads a message that getFast has taken and that is a large one, or damaged: that one is dropped.
+// getRest reads a message that getFast has taken and that is a large one, or damaged.
 func (q *MPMC) getRest(me identity, k, p uint64, buf []byte) ([]byte, fast) {
 	h, err := q.open(me, k, p)
 	if err != nil {
-		return buf, notDone
+		return buf, damaged
 	}
 	buf = append(buf, h.msg...)
 	q.release(me, k)

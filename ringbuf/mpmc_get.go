@@ -55,6 +55,9 @@ func (q *MPMC) TryGet(buf []byte) ([]byte, error) {
 
 // getSlow does what getFast, which returned out, has left to do.
 func (q *MPMC) getSlow(how fast, buf, out []byte) ([]byte, error) {
+	if how == damaged {
+		return buf, q.corrupt("a message whose size is none")
+	}
 	if how == notDone {
 		me, err := q.enter(hasGot)
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // Put copies msg into the queue, waiting for room until ctx ends. When it returns nil the message will be delivered, whatever
-// happens to this process. ErrClosed says that the queue is closed, ErrTooLarge that msg can never fit, and ErrPeerDied that the queue is full and
-// every process that could take from it is gone.
+// happens to this process. ErrClosed says that the queue is closed, ErrTooLarge that msg can never fit, and ErrPeerDied that there is no room and
+// every process that could make some, by taking, is gone.
 func (q *MPMC) Put(ctx context.Context, msg []byte) error {
 	how := q.putFast(msg)
 	if how == allDone {
