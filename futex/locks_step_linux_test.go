@@ -39,7 +39,6 @@ var lockChild = proctest.NewProgram("futex-locks-step", func() int {
 	if err := proctest.Traced(1); err != nil {
 		return fail(err)
 	}
-	runtime.UnlockOSThread()
 	for i, s := range steps {
 		ctl[0] = byte(2*i + 1)
 		err := s.do()

@@ -11,9 +11,11 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // A Tracee is a child that the calling thread runs one instruction at a time, by ptrace. What a process that is killed
@@ -75,8 +77,15 @@ func Trace(t testing.TB, p *Program, files []*os.File, args ...string) *Tracee {
 				x.Kill()
 				t.Skipf("cannot trace a child here: %v", err)
 			}
-			x.tids = append(x.tids, tid)
 			x.wait(tid)
+			if tid != x.tid && !x.asleep(tid) {
+				if err := syscall.PtraceDetach(tid); err != nil {
+					t.Fatal(err)
+				}
+				runtime.Gosched()
+				continue
+			}
+			x.tids = append(x.tids, tid)
 		}
 	}
 	if _, err := toChild.Write([]byte{1}); err != nil {
@@ -95,21 +104,39 @@ func pipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
-// Traced is called by a child of [Trace] that was given n files, before what shall be stepped through. It locks the
-// goroutine to its thread, ends garbage collection, and returns when the tracer has come.
+// asleep reports whether a thread that stands does so in a system call in which idle threads of the runtime sleep. Elsewhere it
+// might hold a lock of the runtime, and the stepped one would wait for it for ever.
+func (x *Tracee) asleep(tid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", x.cmd.Process.Pid, tid))
+	if err != nil {
+		return true // this kernel does not say
+	}
+	number, _, _ := strings.Cut(string(b), " ")
+	n, err := strconv.Atoi(number)
+	return err == nil && (n == syscall.SYS_FUTEX || n == syscall.SYS_NANOSLEEP || n == syscall.SYS_EPOLL_PWAIT)
+}
+
+// Traced is called by a child of [Trace] that was given n files, before what shall be stepped through. It ends garbage
+// collection, and returns when the tracer has come. The goroutine stays on the thread that called: the others stand still.
 func Traced(n int) error {
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread()
-	tid := binary.NativeEndian.AppendUint64(nil, uint64(syscall.Gettid()))
-	if _, err := syscall.Write(3+n+1, tid); err != nil {
-		return fmt.Errorf("tell the tracer: %w", err)
+	var tid [8]byte
+	var goOn [1]byte
+	binary.NativeEndian.PutUint64(tid[:], uint64(syscall.Gettid()))
+	// Not locked any more: a goroutine that is, and makes way for others, waits for another thread to hand the processor back. And
+	// not by ordinary system calls: the scheduler would give the processor to another thread meanwhile, and that one may be made
+	// to stand still with it. Nothing here lets the scheduler in, so the thread stays the one that is told.
+	runtime.UnlockOSThread()
+	_, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(3+n+1), uintptr(unsafe.Pointer(&tid)), 8)
+	for done := errno != 0; !done; {
+		_, _, errno = syscall.RawSyscall(syscall.SYS_READ, uintptr(3+n), uintptr(unsafe.Pointer(&goOn)), 1)
+		done = errno != syscall.EINTR
 	}
-	for {
-		_, err := syscall.Read(3+n, make([]byte, 1))
-		if err != syscall.EINTR {
-			return err
-		}
+	if errno != 0 {
+		return fmt.Errorf("tell the tracer, and wait for it: %w", errno)
 	}
+	return nil
 }
 
 func (x *Tracee) threads() (tids []int) {
