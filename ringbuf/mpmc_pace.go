@@ -33,6 +33,7 @@ const (
 
 	// An offer that took so long was taken: others want the CPUs. For the next waits it comes before any pause.
 	takenOffer   = 3 * time.Microsecond
+	longAway     = time.Millisecond
 	crowdedWaits = 64
 )
 
@@ -50,9 +51,13 @@ func (w *wait) again() bool {
 	start := time.Now()
 	sys.Yield()
 	runtime.Gosched()
-	if time.Since(start) > takenOffer {
+	switch away := time.Since(start); {
+	case away > longAway:
+		w.yields = maxYields // who sleeps is woken, and hears of deaths; who only offers the CPU waits for its turn
+		fallthrough
+	case away > takenOffer:
 		w.q.crowded.Store(crowdedWaits)
-	} else {
+	case w.q.crowded.Load() > 0:
 		w.q.crowded.Add(-1)
 	}
 	return true
