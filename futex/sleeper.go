@@ -48,15 +48,14 @@ type sleeper struct {
 const firstNap = 200 * time.Microsecond
 
 // maxDirect is how many goroutines of a process sleep in the kernel at a time, maxHubs how many hubs there are; each
-// takes a thread. The more the runtime has itself, the fewer are left.
+// takes a thread. The more the runtime has itself, the fewer are left; and under load it has some more, for calls that the kernel
+// did not come back from at once.
 var maxDirect, maxHubs = threadBudget(runtime.GOMAXPROCS(0))
 
 func threadBudget(procs int) (direct int32, hubs int) {
 	switch {
-	case procs <= 2:
-		return 4, 4
 	case procs <= 4:
-		return 4, 2
+		return 3, 2
 	}
 	return 2, 1
 }

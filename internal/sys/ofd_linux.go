@@ -1,6 +1,8 @@
 package sys
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -31,14 +33,11 @@ func UnlockByte(fd int, off int64) error {
 
 // ByteHeld reports whether a description other than fd's holds the byte at off.
 func ByteHeld(fd int, off int64) (bool, error) {
-	for {
-		l := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: off, Len: 1}
-		switch err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l); err {
-		case nil:
-			return l.Type != unix.F_UNLCK, nil
-		case unix.EINTR:
-		default:
-			return false, err
-		}
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: off, Len: 1}
+	// Raw: it never blocks, and thousands of goroutines may call it at a time, which must not cost a thread each.
+	_, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_OFD_GETLK, uintptr(unsafe.Pointer(&l)))
+	if errno != 0 {
+		return false, errno
 	}
+	return l.Type != unix.F_UNLCK, nil
 }
