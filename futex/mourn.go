@@ -80,6 +80,9 @@ func (r *registry) mourners(h *hub, now time.Time) (all []mourner) {
 		if peers := l.mourned(); len(peers) > 0 {
 			all = append(all, mourner{l, l.who, peers})
 		}
+		if l.exclusive && atomic.LoadUint32(l.word)>>ownerShift == handed {
+			l.rouse() // the one handed to may have died before it took the lock; after two slices the first here does
+		}
 		if full && !l.exclusive {
 			if l.doubt {
 				l.lookRound(looksPerLane + l.n/doubtSlices)

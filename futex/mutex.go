@@ -132,7 +132,7 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 	var spin spinner
 	var asleep uint32 // waiters once this call has slept: others may sleep too, and who unlocks must wake one
 	var bed *sleeper
-	early := false // this call slept before the lock was handed over
+	early := false // this call slept before the lock was handed over, or was woken for it
 	tries := 2     // else, slices that it leaves to those who did
 	for {
 		w := atomic.LoadUint32(m.word)
@@ -166,6 +166,7 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 		elapsed := bed.sleep(w | waiters)
 		fault.Point("mutex.woken") // a death here takes the wake-up along: the others have their slices
 		if !elapsed {
+			early = early || bed.errno == nil // what it was woken for is its own, whenever it came
 			continue
 		}
 		tries--
@@ -240,9 +241,11 @@ func (m *Mutex) unlockSlow(me uint32) error {
 		if atomic.CompareAndSwapUint32(m.word, w, next) {
 			fault.Point("mutex.handed") // a death here or below loses the wake-up too; who sleeps may take it after a slice
 			m.turn.Store(0)
-			if wake(m.word, 1) == 0 { // nobody sleeps; who is about to sees that the word has changed
+			if wake(m.word, 1) == 0 { // nobody sleeps
 				fault.Point("mutex.unwanted")
-				atomic.CompareAndSwapUint32(m.word, next, w&damaged)
+				if atomic.CompareAndSwapUint32(m.word, next, w&damaged) {
+					wake(m.word, 1) // who began to sleep on the handed word in between has not changed it
+				}
 			}
 			return nil
 		}

@@ -6,8 +6,9 @@
  * nobody may need one (NO_SLICES: there are none); with faults LIMIT slices must do between one Lock and the next, unless it is a stopped owner
  * that all wait for. With PARKED they are not each sleeper's own but the hub's, which has less cause to wake anybody.
  *
- * Proposed, and not in the code: WAKE_AGAIN, who takes back a hand-over that woke nobody then wakes one; WOKEN_IS_EARLY, who was woken may take what
- * was handed over, whenever it began to sleep; RING_HANDED, the hub's slice has the first look also when the lock is handed over.
+ * Three things that the hand-over needs can be left out: NO_WAKE_AGAIN, who takes back a hand-over that woke nobody then wakes one; NO_WOKEN_IS_EARLY,
+ * who was woken may take what was handed over, whenever it began to sleep; NO_RING_HANDED, the hub's slice has the first look also when the lock is
+ * handed over.
  */
 #ifndef NP
 #define NP 2
@@ -36,7 +37,7 @@ bool damaged, waiters;
 /* What the hub does with those who are parked: it compares the words before it sleeps; and has the first look when the owner has died. */
 byte saw[NP + 1];
 #define compared(i) (word != saw[i] && (isfree(owner) || !waiters))
-#ifdef RING_HANDED
+#ifndef NO_RING_HANDED
 #define roused (dead_owner || owner == HANDED)
 #else
 #define roused dead_owner
@@ -129,7 +130,7 @@ end_asleep:
 		if
 		:: queue[me] == 0 ->
 			saw[me] = 0;
-#ifdef WOKEN_IS_EARLY
+#ifndef NO_WOKEN_IS_EARLY
 			early = true;
 #endif
 			goto lock
@@ -200,7 +201,7 @@ some:
 		atomic { fate(); wake1(); if :: woken -> goto next :: else fi }
 #ifndef KEEP_HANDED
 		atomic { fate(); if :: owner == HANDED && damaged == d && waiters -> owner = 0; waiters = false :: else -> goto next fi }
-#ifdef WAKE_AGAIN
+#ifndef NO_WAKE_AGAIN
 		atomic { fate(); wake1() } /* who went to sleep between the two steps */
 #endif
 #endif
