@@ -52,7 +52,7 @@ func (c *lockClient) giveBack(ctx context.Context) {
 
 func (c *lockClient) run(ctx context.Context, steps int, die func()) {
 	for range steps {
-		for range c.rnd.IntN(3) {
+		for range c.rnd.IntN(2) {
 			runtime.Gosched()
 		}
 		kind := []lockKind{doLock, doTry, doRLock, doTryR}[c.rnd.IntN(4)]
@@ -93,14 +93,31 @@ func (c *lockClient) run(ctx context.Context, steps int, die func()) {
 	}
 }
 
+// A restless participant lets others run while it looks whether somebody is alive: so they move what it has looked at.
+type restless struct{ futex.Participants }
+
+func (r restless) Self() uint32 {
+	if rand.IntN(4) == 0 {
+		runtime.Gosched()
+	}
+	return r.Participants.Self()
+}
+
+func (r restless) Alive(token uint32) bool {
+	for range rand.IntN(8) {
+		runtime.Gosched()
+	}
+	return r.Participants.Alive(token)
+}
+
 // TestLockHistories has goroutines of three participants call one lock, one of which may die, and looks for an order of the calls
 // that explains what they returned.
 //
 // Red when two have the lock, a permit is lost or out twice, a try refuses what is free, or a death is not told.
 func TestLockHistories(t *testing.T) {
-	rounds := 60
+	rounds := 250
 	if raceEnabled {
-		rounds = 20
+		rounds = 40
 	}
 	for name, k := range lockHists {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +148,7 @@ func (k lockHist) history(t *testing.T, seed uint64) (all []histStep) {
 	var clients []*lockClient
 	var wg sync.WaitGroup
 	for i, part := range []int{1, 1, 2, 3} {
-		h := must(k.open(mem, folk.one(uint32(part))))(t)
+		h := must(k.open(mem, restless{folk.one(uint32(part))}))(t)
 		c := &lockClient{lockHandle: h, rnd: rand.New(rand.NewPCG(seed, uint64(i))), client: i, part: part, sole: part > 1, clock: &clock}
 		clients = append(clients, c)
 	}
