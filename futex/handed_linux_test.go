@@ -12,7 +12,7 @@ import (
 // A lock that was handed over to one who died before it took it is taken by who comes later, in the kernel or parked.
 //
 // Red, for those who are parked, when the hub's slices leave out a lock that is handed over.
-func TestHandedToTheDead(t *testing.T) {
+func TestHandedOverLate(t *testing.T) {
 	for _, parked := range []bool{false, true} {
 		name := "kernel"
 		if parked {

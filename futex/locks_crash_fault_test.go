@@ -197,6 +197,9 @@ func (c crashCase) run(t *testing.T, point string, order string, kill bool) (hit
 			}
 		}
 	}
+	if kill && point == "scene.inside" {
+		s.add(slack, 1) // its permit is given back at its death, and it is taken out of those inside later
+	}
 	hit = s.victim(t, c.role, order, tell)
 	after()
 	end()

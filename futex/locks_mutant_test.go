@@ -26,25 +26,25 @@ func (p noProof) Alive(token uint32) bool { return token == p.Self() }
 
 // mutantCases return an error when the promise of a lock is broken: one process has taken the lock, which dead says has died since, and
 // another wants it.
-var mutantCases = map[string]func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error{
-	"semaphore": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
+var mutantCases = map[string]func(limit func() context.Context, one, two futex.Participants, die func(leaves bool), dead bool) error{
+	"semaphore": func(limit func() context.Context, one, two futex.Participants, die func(leaves bool), dead bool) error {
 		mem := make([]byte, futex.SemaphoreSize(1))
 		a, e1 := futex.CreateSemaphore(mem, 1, 1, one)
 		b, e2 := futex.OpenSemaphore(mem, two)
 		if err := errors.Join(e1, e2, a.Acquire(context.Background())); err != nil {
 			return err
 		}
-		die()
+		die(true)
 		return takenIff(b.Acquire(limit()), dead)
 	},
-	"rwmutex, written": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"rwmutex, written": func(limit func() context.Context, one, two futex.Participants, die func(leaves bool), dead bool) error {
 		mem := make([]byte, futex.RWMutexSize(2))
 		a, e1 := futex.CreateRWMutex(mem, 2, one)
 		b, e2 := futex.OpenRWMutex(mem, two)
 		if err := errors.Join(e1, e2, a.Lock(context.Background())); err != nil {
 			return err
 		}
-		die()
+		die(true)
 		err := b.Lock(limit())
 		if dead && err == nil {
 			return errors.New("the damage was not reported")
@@ -54,17 +54,17 @@ var mutantCases = map[string]func(limit func() context.Context, one, two futex.P
 		}
 		return takenIff(err, dead)
 	},
-	"rwmutex, read": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"rwmutex, read": func(limit func() context.Context, one, two futex.Participants, die func(leaves bool), dead bool) error {
 		mem := make([]byte, futex.RWMutexSize(2))
 		a, e1 := futex.CreateRWMutex(mem, 2, one)
 		b, e2 := futex.OpenRWMutex(mem, two)
 		if err := errors.Join(e1, e2, a.RLock(context.Background())); err != nil {
 			return err
 		}
-		die()
+		die(true)
 		return takenIff(b.Lock(limit()), dead)
 	},
-	"barrier": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"barrier": func(limit func() context.Context, one, two futex.Participants, die func(leaves bool), dead bool) error {
 		mem := make([]byte, futex.BarrierSize(3))
 		a, e1 := futex.CreateBarrier(mem, 3, one)
 		b, e2 := futex.OpenBarrier(mem, two)
@@ -80,7 +80,7 @@ var mutantCases = map[string]func(limit func() context.Context, one, two futex.P
 		for a.Waiting() == 0 {
 			time.Sleep(time.Millisecond)
 		}
-		die()
+		die(true)
 		_, err := b.Wait(limit())
 		cancel()
 		<-left
@@ -92,7 +92,7 @@ var mutantCases = map[string]func(limit func() context.Context, one, two futex.P
 		}
 		return takenIff(err, dead)
 	},
-	"cond": func(limit func() context.Context, one, two futex.Participants, die func(), dead bool) error {
+	"cond": func(limit func() context.Context, one, two futex.Participants, die func(leaves bool), dead bool) error {
 		mem := make([]byte, 64+futex.CondSize(2))
 		mu1, e1 := futex.NewMutex(mem, one)
 		mu2, e2 := futex.NewMutex(mem, two)
@@ -111,11 +111,15 @@ var mutantCases = map[string]func(limit func() context.Context, one, two futex.P
 		for a.Waiters() == 0 {
 			time.Sleep(time.Millisecond)
 		}
-		defer func() { cancel(); <-left }()
+		defer func() {
+			die(true)
+			cancel()
+			<-left
+		}()
 		if err := mu2.Lock(context.Background()); err != nil {
 			return err
 		}
-		die()
+		die(false) // on its way out it would hand on what it was told, which a dead process does not
 		// The second waits too; the notification is for the first, unless that is dead.
 		got := make(chan error, 1)
 		go func() {
@@ -170,10 +174,12 @@ func TestLocksMutants(t *testing.T) {
 				err := f(func() (ctx context.Context) { // from when the second begins to wait
 					ctx, cancel = context.WithTimeout(t.Context(), patience)
 					return ctx
-				}, all.one(1), c.lie(all.one(2)), func() {
+				}, all.one(1), c.lie(all.one(2)), func(leaves bool) {
 					if dead {
 						all.kill(1)
-						all.leave(1) // what is left of it here does nothing more
+						if leaves {
+							all.leave(1) // what is left of it here does nothing more
+						}
 					}
 				}, dead)
 				cancel()

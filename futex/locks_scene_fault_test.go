@@ -46,6 +46,7 @@ const (
 	actions // of the barrier
 	passed  // rounds that the victim has passed
 	torn    // somebody saw what cannot be
+	slack   // the dead who count among those inside
 )
 
 func (s *lockScene) word(off int) *uint32 { return wordAt(s.seg.Bytes(), off) }
@@ -96,7 +97,7 @@ func (s *lockScene) acquire(ctx context.Context) error {
 	if err := s.sem.Acquire(ctx); err != nil {
 		return err
 	}
-	if n := s.add(inside, 1); n > scenePermits {
+	if n := s.add(inside, 1); n > scenePermits+s.read(slack) {
 		return s.violation("%d permits are out", n)
 	}
 	fault.Point("scene.inside")

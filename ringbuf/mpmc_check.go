@@ -3,18 +3,33 @@ package ringbuf
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 )
 
 // Check looks through the whole queue and returns an error that matches ErrCorrupt and says what cannot be, or nil. What it asks for
 // holds at every instant, whoever has died or stands still and wherever: every cell is where the head and the tail say, every slot is
 // free or its owner is a member, every message in a cell has a slot and its bytes, and every unit of the arena belongs to one slot that is in
-// use. It is for tests and for tools, and reads all of the queue: others that change it meanwhile can make it see what never was.
+// use. It is for tests and for tools, and reads all of the queue: others that change it meanwhile can make it see what never was, so it looks
+// again before it says so.
 func (q *MPMC) Check() error {
 	me, err := q.enter(0)
 	if err != nil {
 		return err
 	}
+	for range checkLooks {
+		if err = q.checkOnce(me); err == nil || !errors.Is(err, ErrCorrupt) {
+			break
+		}
+		runtime.Gosched()
+	}
+	return err
+}
+
+// checkLooks is how often Check looks before it believes what it sees.
+const checkLooks = 10
+
+func (q *MPMC) checkOnce(me identity) error {
 	c := checker{q: q, shown: map[uint64]uint64{}, units: make([]uint64, q.slots)}
 	for _, step := range []func() error{c.cells, c.countUnits, c.slots} {
 		if err := step(); err != nil {
