@@ -11,6 +11,7 @@ import (
 
 const (
 	spinFor    = 15 * time.Microsecond // about what a sleep and a wake-up cost
+	spinAlone  = 2 * time.Microsecond  // before the CPU is offered to who may be waiting for this very one
 	spinYields = 3                     // then the CPU is offered to others, before a real sleep
 )
 
@@ -49,7 +50,8 @@ type spinner struct {
 }
 
 // again passes a moment and reports whether to look once more; false means that it is time to sleep. On a single CPU, who
-// holds what we wait for cannot run while we spin, so it only yields.
+// holds what we wait for cannot run while we spin, so it only yields; and so it may be on many, where the kernel has put both on one: after a
+// short spin each look offers the CPU.
 func (s *spinner) again(pauses uint32) bool {
 	if manyCPUs && s.yields == 0 {
 		if s.rounds == 0 {
@@ -59,8 +61,17 @@ func (s *spinner) again(pauses uint32) bool {
 			}
 		}
 		s.rounds++
-		if s.rounds&7 != 0 || time.Since(s.start) < spinFor {
+		if s.rounds&7 != 0 {
 			cpu.Pause(pauses)
+			return true
+		}
+		switch spent := time.Since(s.start); {
+		case spent < spinAlone:
+			cpu.Pause(pauses)
+			return true
+		case spent < spinFor:
+			s.rounds = 7 // the next look is at the clock again
+			sys.Yield()
 			return true
 		}
 	}

@@ -168,14 +168,9 @@ func (q *MPMC) takeLast(me identity) (held, error) {
 
 // takeNext takes the message at the head.
 func (q *MPMC) takeNext(me identity) (held, error) {
-	var h uint64
-	ok := true
-	for steps := uint64(0); ok && !q.lost(steps); steps++ {
-		if steps%stepsToHint == 0 {
-			if h, ok = q.sane(atomic.LoadUint64(&q.hdr.headPos)); !ok {
-				break
-			}
-		}
+	var w walk
+	for ok := w.begin(&q.positions, &q.hdr.headPos); ok; {
+		h := w.pos
 		i := q.index(h)
 		c := q.cellOf(i)
 		e := cell(atomic.LoadUint64(c)) // pairs with the compare-and-swap in publish
@@ -184,11 +179,12 @@ func (q *MPMC) takeNext(me identity) (held, error) {
 		case isFull && k == endSlot:
 			return held{}, q.failed(me, ErrClosed)
 		case q.relate(e, h) != sameLap:
-			h = q.afterTaken(e, i)
+			ok = w.on(q.afterTaken(e, i))
 		case !isFull:
 			if err := q.empty(me, c, e, h); err != nil {
 				return held{}, err
 			}
+			ok = w.on(h)
 		case k >= q.slots:
 			return held{}, q.corrupt("cell %d is %#x", i, uint64(e))
 		default:
@@ -200,9 +196,10 @@ func (q *MPMC) takeNext(me identity) (held, error) {
 				fault.Point("mpmc.get.hinted")
 				return q.open(me, k, h)
 			}
+			ok = w.on(h)
 		}
 	}
-	return held{}, q.corrupt("no cell is the head's in a queue of %d; it is said to be at %#x", q.n, h)
+	return held{}, q.corrupt("no cell is the head's in a queue of %d; it is said to be at %#x", q.n, w.pos)
 }
 
 // empty decides what an empty cell at the head means. It returns nil to look again. In a closed queue it puts the end into the cell:

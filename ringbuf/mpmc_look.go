@@ -42,51 +42,43 @@ func (q *MPMC) Len() (int, error) {
 
 // tail returns the position that is to be put next, in a full and in a closed queue too.
 func (q *MPMC) tail() (t uint64, err error) {
-	ok := true
-	for steps := uint64(0); ok && !q.lost(steps); steps++ {
-		if steps%stepsToHint == 0 {
-			if t, ok = q.sane(atomic.LoadUint64(&q.hdr.tail)); !ok {
-				break
-			}
-		}
-		i := q.index(t)
+	var w walk
+	for ok := w.begin(&q.positions, &q.hdr.tail); ok; {
+		i := q.index(w.pos)
 		e := cell(atomic.LoadUint64(q.cellOf(i)))
 		isEnd := e.owner() == full && e.slot() == endSlot
 		isPut := e.owner() == full && !isEnd
-		switch q.relate(e, t) {
+		switch q.relate(e, w.pos) {
 		case sameLap:
 			if !isPut {
-				return t, nil
+				return w.pos, nil
 			}
 		case lapBefore:
 			if isPut {
-				return t, nil
+				return w.pos, nil
 			}
 		}
-		if t = q.afterPut(e, i); isEnd {
-			t = q.at(e.lap(), i)
+		if isEnd {
+			ok = w.on(q.at(e.lap(), i))
+		} else {
+			ok = w.on(q.afterPut(e, i))
 		}
 	}
-	return 0, q.corrupt("no cell is the tail's in a queue of %d; it is said to be at %#x", q.n, t)
+	return 0, q.corrupt("no cell is the tail's in a queue of %d; it is said to be at %#x", q.n, w.pos)
 }
 
 // head returns the position that is to be taken next.
 func (q *MPMC) head() (h uint64, err error) {
-	ok := true
-	for steps := uint64(0); ok && !q.lost(steps); steps++ {
-		if steps%stepsToHint == 0 {
-			if h, ok = q.sane(atomic.LoadUint64(&q.hdr.headPos)); !ok {
-				break
-			}
-		}
-		i := q.index(h)
+	var w walk
+	for ok := w.begin(&q.positions, &q.hdr.headPos); ok; {
+		i := q.index(w.pos)
 		e := cell(atomic.LoadUint64(q.cellOf(i)))
-		if q.relate(e, h) == sameLap {
-			return h, nil // full: it is the next; empty, or the end: so is the queue
+		if q.relate(e, w.pos) == sameLap {
+			return w.pos, nil // full: it is the next; empty, or the end: so is the queue
 		}
-		h = q.afterTaken(e, i)
+		ok = w.on(q.afterTaken(e, i))
 	}
-	return 0, q.corrupt("no cell is the head's in a queue of %d; it is said to be at %#x", q.n, h)
+	return 0, q.corrupt("no cell is the head's in a queue of %d; it is said to be at %#x", q.n, w.pos)
 }
 
 // orphans counts the messages that are to be handed out again.

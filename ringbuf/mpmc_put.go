@@ -191,32 +191,25 @@ func (q *MPMC) claimSlot(me identity, home uint64) (k uint64, ok bool) {
 
 // locate finds the position that is to be put next, and its cell, which is EMPTY. It returns ErrFull or ErrClosed when there is none.
 func (q *MPMC) locate() (t uint64, e cell, err error) {
-	ok := true
-	for steps := uint64(0); ok && !q.lost(steps); steps++ {
-		if steps%stepsToHint == 0 {
-			if t, ok = q.sane(atomic.LoadUint64(&q.hdr.tail)); !ok {
-				break
-			}
-		}
-		i := q.index(t)
-		e = cell(atomic.LoadUint64(q.cellOf(i)))
+	var w walk
+	for ok := w.begin(&q.positions, &q.hdr.tail); ok; ok = w.on(q.afterPut(e, q.index(w.pos))) {
+		e = cell(atomic.LoadUint64(q.cellOf(q.index(w.pos))))
 		isFull := e.owner() == full
 		if isFull && e.slot() == endSlot {
 			return 0, 0, ErrClosed
 		}
-		switch q.relate(e, t) {
+		switch q.relate(e, w.pos) {
 		case sameLap:
 			if !isFull {
-				return t, e, nil
+				return w.pos, e, nil
 			}
 		case lapBefore:
 			if isFull {
 				return 0, 0, ErrFull
 			}
 		}
-		t = q.afterPut(e, i)
 	}
-	return 0, 0, q.corrupt("no cell is the tail's in a queue of %d; it is said to be at %#x", q.n, t)
+	return 0, 0, q.corrupt("no cell is the tail's in a queue of %d; it is said to be at %#x", q.n, w.pos)
 }
 
 // publish puts the message in slot k, which this process owns, at the tail. After an error it still does.

@@ -154,13 +154,6 @@ func (p *positions) afterPut(c cell, index uint64) uint64 {
 	return p.afterTaken(c, index)
 }
 
-// lost reports whether a search has made more steps than a whole queue ever needs: cells that were written over can lead it in a
-// circle.
-func (p *positions) lost(steps uint64) bool { return steps > 16*p.n+1<<16 }
-
-// stepsToHint is how far a search goes before it looks at the hint again: others may be faster than it follows.
-const stepsToHint = 1024
-
 // distance returns how many positions to lies after from; both have cells.
 func (p *positions) distance(from, to uint64) uint64 {
 	laps := (p.lap(to) - p.lap(from)) & p.lapMask
