@@ -279,7 +279,7 @@ func (m *Mutex) MarkConsistent() error {
 // Locked reports whether somebody holds the lock, and the token of the process that does.
 func (m *Mutex) Locked() (owner uint32, held bool) {
 	w := atomic.LoadUint32(m.word)
-	if isFree(w) {
+	if isFree(w) || m.who.Self() == 0 { // closed here, the word is nobody's
 		return 0, false
 	}
 	return w >> ownerShift, true

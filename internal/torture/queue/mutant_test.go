@@ -71,9 +71,9 @@ var mutants = []mutant{
 	},
 	{
 		"a get that waits for who is stopped in a put", "ringbuf/mpmc_get.go",
-		"var h uint64\n\tok := true\n",
+		"var w walk\n",
 		"for k := range q.slots {\n\t\tfor slotWord(atomic.LoadUint64(q.wordOf(k))).state() == stateOwn {\n\t\t\t_, _ = q.bury(me.token)\n\t\t\tcpu.Pause(1000)\n\t\t}\n\t}\n" +
-			"\tvar h uint64\n\tok := true\n", hung,
+			"\tvar w walk\n", hung,
 	},
 	{
 		"an acknowledgement that may come back", "ringbuf/mpmc_lease.go",
