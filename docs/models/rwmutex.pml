@@ -57,11 +57,12 @@ hidden byte j;
 
 inline kill(v) { dead[v] = true; inR[v] = 0; if :: inW == v -> inW = 0; torn = true :: else fi; if :: wtok == v -> bed = false :: else fi }
 
+bool calm; /* no fault until a slice ends */
 proctype faults() {
 	byte v;
 	do
 	:: atomic {
-			kills < KILLS || stops < STOPS ->
+			!calm && (kills < KILLS || stops < STOPS) ->
 			v = 1; do :: v < N -> v++ :: break od;
 			if
 			:: kills < KILLS && !dead[v] && !halted[v] -> kills++; kill(v)
@@ -70,7 +71,7 @@ proctype faults() {
 			fi;
 			v = 0
 		}
-	:: break
+	:: atomic { !calm && (kills < KILLS || stops < STOPS) -> calm = true }
 	od
 }
 
@@ -213,7 +214,7 @@ asleep:
 #endif
 #if KILLS + STOPS > 0
 	:: atomic {
-			over && up && bed -> bed = false;
+			over && up && bed -> bed = false; calm = false;
 #ifndef EAGER
 			if :: counted(0) || counted(1) :: else -> lull++; assert(lull <= LIMIT) fi
 #endif
