@@ -49,11 +49,6 @@ hidden byte h, g, l; hidden byte legit;
 #else
 #define proof(t) ((t) != 0 && dead[t])
 #endif
-#ifdef EAGER
-#define over true
-#else
-#define over timeout
-#endif
 
 inline count() { g = 0; h = 0; do :: h < P -> if :: taken[h] && at[h] == round -> g++ :: else fi; h++ :: else -> break od }
 inline kill(v) {
