@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the scopes of docs/models/*.scopes through spin and a C compiler. It installs nothing and leaves nothing behind.
 #
-#   run.sh quick            the scopes of tier quick, under a minute: for CI
+#   run.sh quick            the scopes of tier quick, about a minute: for CI
 #   run.sh full             all of them
 #   run.sh only PATTERN     those whose name matches the extended regular expression
 #   run.sh trail NAME       one scope, and the steps that lead to its error
