@@ -220,7 +220,7 @@ func TestCrashSPSC(t *testing.T) {
 			}
 		}
 	}
-	h.wantAll(t, declaredPoints(t, "spsc."))
+	h.wantAll(t, proctest.Points(t, "spsc."))
 }
 
 // sidePoints runs a side undisturbed and returns the points that it passes.

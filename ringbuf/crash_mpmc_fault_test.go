@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -354,22 +353,11 @@ func TestCrashMPMC(t *testing.T) {
 	if skipped > 0 {
 		return // a part of it was asked for
 	}
-	points := append(declaredPoints(t, "mpmc."), memberPoints(t)...)
+	points := append(proctest.Points(t, "mpmc."), proctest.Points(t, "", "../internal/owner/members.go")...)
 	h.wantAll(t, points)
 	for _, p := range points {
 		if !h["stop "+p] {
 			t.Errorf("no process stopped at the crash point %s", p)
 		}
 	}
-}
-
-// memberPoints are the crash points of owner.Members.
-func memberPoints(t *testing.T) (names []string) {
-	t.Helper()
-	src, err := os.ReadFile("../internal/owner/members.go")
-	ok(t, err)
-	for _, m := range regexp.MustCompile(`fault\.Point\("([^"]+)"\)`).FindAllSubmatch(src, -1) {
-		names = append(names, string(m[1]))
-	}
-	return names
 }

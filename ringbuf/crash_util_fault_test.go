@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,28 +25,6 @@ import (
 
 // passes are the passes of a point at which a process is killed.
 var passes = []int{1, 2, 5, 19}
-
-// declaredPoints are the crash points in the sources of this package whose names begin with the prefix.
-func declaredPoints(t *testing.T, prefix string) (names []string) {
-	t.Helper()
-	files, err := os.ReadDir(".")
-	ok(t, err)
-	call := regexp.MustCompile(`fault\.Point\("([^"]+)"\)`)
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
-			continue
-		}
-		src, err := os.ReadFile(f.Name())
-		ok(t, err)
-		for _, m := range call.FindAllSubmatch(src, -1) {
-			if strings.HasPrefix(string(m[1]), prefix) {
-				names = append(names, string(m[1]))
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
 
 // hits are the points at which a process was killed or stopped.
 type hits map[string]bool
@@ -147,8 +124,8 @@ func idle(t *testing.T, word *uint32, done chan error) {
 
 // TestCrashEveryPointDeclared fails when a crash point has a name that no crash test runs.
 func TestCrashEveryPointDeclared(t *testing.T) {
-	all := declaredPoints(t, "")
-	covered := append(declaredPoints(t, "spsc."), declaredPoints(t, "mpmc.")...)
+	all := proctest.Points(t, "")
+	covered := append(proctest.Points(t, "spsc."), proctest.Points(t, "mpmc.")...)
 	slices.Sort(covered)
 	if !slices.Equal(all, covered) {
 		t.Fatalf("the package has the crash points %q; the crash tests run %q", all, covered)

@@ -1,37 +1,15 @@
 package queue
 
 import (
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
 )
 
 // TestPointsDeclared holds the list of points against the sources: a new crash point is one to die at.
 func TestPointsDeclared(t *testing.T) {
-	var want []string
-	call := regexp.MustCompile(`fault\.Point\("([^"]+)"\)`)
-	for _, pattern := range []string{"ringbuf/mpmc*.go", "internal/owner/*.go", "futex/eventcount.go"} {
-		files, err := filepath.Glob(filepath.Join("../../..", pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v, %v", pattern, files, err)
-		}
-		for _, f := range files {
-			src, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if matched, _ := filepath.Match("*_test.go", filepath.Base(f)); matched {
-				continue
-			}
-			for _, m := range call.FindAllSubmatch(src, -1) {
-				want = append(want, string(m[1]))
-			}
-		}
-	}
-	slices.Sort(want)
-	want = slices.Compact(want)
+	want := proctest.Points(t, "", "../../../ringbuf/mpmc*.go", "../../../internal/owner/*.go", "../../../futex/eventcount.go")
 	got := slices.Sorted(slices.Values(names()))
 	if !slices.Equal(got, want) {
 		t.Errorf("the points of the suite are\n\t%q\nand those of the sources\n\t%q", got, want)
