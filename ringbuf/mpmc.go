@@ -8,6 +8,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/life"
 	"github.com/fb2d3dbd/multiproc/internal/owner"
 )
 
@@ -31,7 +32,7 @@ type MPMC struct {
 	members *owner.Members
 	limit   int // of deliveries
 
-	life   atomic.Uint32 // owner.Life when me was set
+	life   atomic.Uint32 // life.Count when me was set
 	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number
 	seen   atomic.Uint32 // gen when there was nothing to be handed out again, while caretaker is at work
 	caring atomic.Bool   // caretaker is at work
@@ -225,7 +226,7 @@ func (q *MPMC) enter(flag uint64) (identity, error) {
 }
 
 func (q *MPMC) enterSlow(tok uint32, flag uint64) (identity, error) {
-	life := owner.Life.Load()
+	born := life.Count()
 	if tok == 0 {
 		return identity{}, ErrClosed
 	}
@@ -258,14 +259,14 @@ func (q *MPMC) enterSlow(tok uint32, flag uint64) (identity, error) {
 			next |= old
 		}
 		if q.me.CompareAndSwap(old, next) {
-			q.life.Store(life)
+			q.life.Store(born)
 			return identity{tok, uint64(id)}, q.usable(tok)
 		}
 	}
 }
 
 // forked reports whether this may be another process than the one that me names.
-func (q *MPMC) forked() bool { return owner.Life.Load() != q.life.Load() }
+func (q *MPMC) forked() bool { return life.Count() != q.life.Load() }
 
 // usable returns ErrClosed once the memory is closed in this process: what was done may have been done to memory that nobody
 // shares.

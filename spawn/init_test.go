@@ -51,7 +51,7 @@ func TestStartBeforeInit(t *testing.T) {
 func TestChildWithoutInit(t *testing.T) {
 	dir := t.TempDir()
 	cmd := forgetful.Command(proctest.Context(t), dir)
-	cmd.Env = append(cmd.Env, "MULTIPROC_CHILD=spawn/1")
+	cmd.Env = append(cmd.Env, "MULTIPROC_CHILD=spawn/2")
 	out, err := cmd.Output()
 	if err != nil || !strings.HasSuffix(string(out), " true\n") {
 		t.Errorf("the program printed %q, and ended with %v", out, err)
@@ -82,7 +82,7 @@ func TestProgram(t *testing.T) {
 
 // A child that was not started by Start, or by a Start of another version, says so.
 func TestForeignChild(t *testing.T) {
-	for _, mark := range []string{"spawn/1", "spawn/999"} {
+	for _, mark := range []string{"spawn/2", "spawn/999"} {
 		cmd := ordinary.Command(proctest.Context(t))
 		cmd.Env = append(cmd.Env, "MULTIPROC_CHILD="+mark)
 		out, err := cmd.CombinedOutput()

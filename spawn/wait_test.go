@@ -137,8 +137,8 @@ func TestWaitingTakesNoThreads(t *testing.T) {
 		}
 	}
 	want := map[string]map[string]int{
-		"spawn.(*Process).reap(": {"IO wait": n},
-		"spawn.(*Process).Wait(": {"select": 2 * n},
+		"child.(*Process).reap(": {"IO wait": n},
+		"child.(*Process).Wait(": {"select": 2 * n},
 	}
 	for fn, states := range want {
 		proctest.Eventually(t, func() bool { return maps.Equal(goroutinesIn(fn), states) }, fmt.Sprintf("the goroutines in %s are %v", fn, states))

@@ -17,8 +17,10 @@ type Orders struct {
 	Name      string // of the process
 	ParentPID int
 	Arg       []byte
-	Segments  int    // descriptors of segments that follow the mailbox's
-	Default   uint64 // id of the segment among them that the family shares, or 0
+	Segments  int      // descriptors of segments that follow the mailbox's
+	Method    string   // by which the family starts processes where no method is named; "" is none
+	Env       []string // the child's environment, where it cannot come with the process
+	Default   uint64   // id of the segment among them that the family shares, or 0
 }
 
 // A Report is what a child says of its end.

@@ -16,6 +16,8 @@ var (
 	mu      sync.Mutex
 	targets = map[string]Run{}
 	sealed  bool
+
+	services = map[string]func(extra int) error{}
 )
 
 // ErrUnknownTarget says that the program in the child has no target of this name.
@@ -51,4 +53,23 @@ func Find(name string) (Run, error) {
 		return run, nil
 	}
 	return nil, fmt.Errorf("%w %q: register it in a package-level variable, so that it exists in the child before main runs", ErrUnknownTarget, name)
+}
+
+// Service makes run known under a name that no target can have: what a process does that is there for the module itself. It runs on the main
+// goroutine; the descriptors that were passed to it begin at extra.
+func Service(name string, run func(extra int) error) {
+	mu.Lock()
+	defer mu.Unlock()
+	services[serviceMark+name] = run
+}
+
+const serviceMark = "\x00"
+
+// ServiceCall is the call that runs a service.
+func ServiceCall(name string) *Call { return &Call{Target: serviceMark + name} }
+
+func findService(target string) func(extra int) error {
+	mu.Lock()
+	defer mu.Unlock()
+	return services[target]
 }

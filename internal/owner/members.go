@@ -34,10 +34,6 @@ type Members struct {
 	who   Participants
 }
 
-// Life is raised in the child of a fork before anything else runs there: what a handle remembers of who this process is was the
-// parent's.
-var Life atomic.Uint32
-
 const (
 	tokenMask     = 1<<TokenBits - 1
 	repairerShift = TokenBits

@@ -91,8 +91,8 @@ func goroutines() []string {
 
 func lasting(stack string) bool {
 	for _, s := range []string{
-		"created by github.com/fb2d3dbd/multiproc/spawn.init", // the thread that starts processes
-		"created by os/signal.",                               // the runtime's watch for signals
+		"created by github.com/fb2d3dbd/multiproc/internal/child.theStarter", // the thread that starts processes
+		"created by os/signal.", // the runtime's watch for signals
 	} {
 		if strings.Contains(stack, s) {
 			return true

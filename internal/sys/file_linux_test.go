@@ -162,16 +162,15 @@ func TestBadDescriptors(t *testing.T) {
 	_, lockErr := sys.TryLockByte(-1, 0)
 	_, heldErr := sys.ByteHeld(-1, 0)
 	for what, err := range map[string]error{
-		"FileSize":     sizeErr,
-		"DupFD":        dupErr,
-		"TryLockByte":  lockErr,
-		"ByteHeld":     heldErr,
-		"UnlockByte":   sys.UnlockByte(-1, 0),
-		"Allocate":     sys.Allocate(-1, 1),
-		"WriteAt":      sys.WriteAt(-1, []byte("x"), 0),
-		"CloseFD":      sys.CloseFD(-1),
-		"SetCloexec":   sys.SetCloexec(-1),
-		"WaitReadable": sys.WaitReadable(-1),
+		"FileSize":    sizeErr,
+		"DupFD":       dupErr,
+		"TryLockByte": lockErr,
+		"ByteHeld":    heldErr,
+		"UnlockByte":  sys.UnlockByte(-1, 0),
+		"Allocate":    sys.Allocate(-1, 1),
+		"WriteAt":     sys.WriteAt(-1, []byte("x"), 0),
+		"CloseFD":     sys.CloseFD(-1),
+		"SetCloexec":  sys.SetCloexec(-1),
 	} {
 		wantErr(t, what, err, syscall.EBADF)
 	}

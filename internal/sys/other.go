@@ -104,9 +104,6 @@ const SelfExe = ""
 // NoFollow is no flag here.
 const NoFollow = 0
 
-// WaitReadable is not available.
-func WaitReadable(fd int) error { return Unsupported("waiting on a descriptor") }
-
 // PidFD does nothing.
 func PidFD(attr *syscall.SysProcAttr, fd *int) { *fd = -1 }
 
@@ -115,6 +112,9 @@ type ProcessFD struct{}
 
 // OpenProcess is not available.
 func OpenProcess(pid int) (*ProcessFD, error) { return nil, Unsupported("a descriptor of a process") }
+
+// AsProcess is not available.
+func AsProcess(fd int) (*ProcessFD, error) { return nil, Unsupported("a descriptor of a process") }
 
 // Wait is not available.
 func (p *ProcessFD) Wait() error { return Unsupported("a descriptor of a process") }

@@ -37,3 +37,15 @@ func (p *ProcessFD) Wait() error { return waitReadable(p.f) }
 
 // Close closes the descriptor and ends the Waits.
 func (p *ProcessFD) Close() { p.f.Close() }
+
+// AsProcess makes a ProcessFD of a pidfd, which it takes over.
+func AsProcess(fd int) (*ProcessFD, error) {
+	if fd < 0 {
+		return nil, Unsupported("a descriptor of a process")
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("descriptor of a process: %w", err)
+	}
+	return &ProcessFD{os.NewFile(uintptr(fd), "pidfd")}, nil
+}

@@ -33,18 +33,7 @@ func DieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL
 // SelfExe names the running executable, also when its file has been replaced or deleted since.
 const SelfExe = "/proc/self/exe"
 
-// WaitReadable blocks, in the runtime's poller and not in a thread, until fd is readable; a pidfd is so when its process
-// has ended. It takes fd over and closes it.
-func WaitReadable(fd int) error {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return err
-	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	defer f.Close()
-	return waitReadable(f)
-}
-
+// waitReadable blocks, in the runtime's poller and not in a thread, until f is readable.
 func waitReadable(f *os.File) error {
 	rc, err := f.SyscallConn()
 	if err != nil {

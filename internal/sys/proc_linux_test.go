@@ -1,6 +1,7 @@
 package sys_test
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -110,26 +111,15 @@ func TestPidFD(t *testing.T) {
 	if fd < 0 {
 		t.Skip("this kernel has no descriptors of processes")
 	}
+	p, err := sys.AsProcess(fd)
+	ok(t, err)
+	defer p.Close()
 	result := make(chan error)
-	go func() { result <- sys.WaitReadable(fd) }()
+	go func() { result <- p.Wait() }()
 	end()
 	ok(t, <-result)
-}
-
-func TestWaitReadable(t *testing.T) {
-	r, w, err := os.Pipe()
-	ok(t, err)
-	defer w.Close()
-	fd, err := sys.DupFD(int(r.Fd()))
-	ok(t, err)
-	ok(t, r.Close())
-	result := make(chan error)
-	go func() { result <- sys.WaitReadable(fd) }()
-	_, err = w.Write([]byte("x"))
-	ok(t, err)
-	ok(t, <-result)
-	if _, err := w.Write([]byte("x")); err == nil {
-		t.Error("WaitReadable has not closed the descriptor")
+	if _, err := sys.AsProcess(-1); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a process behind no descriptor: %v", err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package spawn
+package child
 
 import (
 	"context"
@@ -9,18 +9,34 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/fb2d3dbd/multiproc/internal/child"
+	"github.com/fb2d3dbd/multiproc/internal/life"
+	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
-// A Process is a child that was started. Its methods may be called from any goroutine.
+// A Process is a child that was started, by whichever method. Its methods may be called from any goroutine.
 type Process struct {
-	name  string
-	pid   int
-	os    *os.Process
-	mail  *os.File // the mailbox, open until done
-	done  chan struct{}
-	ready atomic.Bool // it has its argument
-	exit  *ExitError  // set before done is closed; nil after exit code 0
+	name    string
+	pid     int
+	os      *os.Process
+	fd      *sys.ProcessFD // its end can be waited for without a thread; nil where it cannot
+	mail    *os.File       // the mailbox, open until done
+	done    chan struct{}
+	ready   atomic.Bool // it has its argument
+	exit    *ExitError  // set before done is closed; nil after exit code 0
+	life    uint32      // of the process that started it
+	service bool        // it is no child that a user has started
+}
+
+// Adopt makes a Process of a child that was started with the mailbox of p, and has it waited for. fd may be nil.
+func (p *Parcel) Adopt(proc *os.Process, fd *sys.ProcessFD) *Process {
+	c := &Process{
+		name: p.Name, pid: proc.Pid, os: proc, fd: fd, mail: p.Mail,
+		done: make(chan struct{}), life: life.Count(), service: p.Service,
+	}
+	p.Mail = nil
+	children.Store(c, nil)
+	go c.reap()
+	return c
 }
 
 // An ExitError says how a process ended that did not end with exit code 0, or that did not run its target.
@@ -61,8 +77,12 @@ func (p *Process) PID() int { return p.pid }
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Wait waits until the process has ended or ctx ends. It returns nil after exit code 0, an *ExitError after any other end,
-// and ctx.Err() if the process still runs. Any number of goroutines may wait, as often as they like.
+// and ctx.Err() if the process still runs. Any number of goroutines may wait, as often as they like. In a process that was forked from the
+// one that started p it returns an error that matches ErrNotChild.
 func (p *Process) Wait(ctx context.Context) error {
+	if p.life != life.Count() {
+		return fmt.Errorf("process %q (pid %d): %w", p.name, p.pid, ErrNotChild)
+	}
 	select {
 	case <-p.done:
 	default:
@@ -99,6 +119,9 @@ func (p *Process) Alive() bool {
 
 // Signal sends a signal to the process. An error that matches os.ErrProcessDone says that it has ended.
 func (p *Process) Signal(sig os.Signal) error {
+	if p.life != life.Count() {
+		return fmt.Errorf("process %q (pid %d): %w", p.name, p.pid, ErrNotChild)
+	}
 	select {
 	case <-p.done:
 		return os.ErrProcessDone
@@ -125,11 +148,18 @@ func (p *Process) Close() error {
 	return nil
 }
 
-// reap waits for the end, reads the mailbox and closes it. exited returns when the process has ended.
-func (p *Process) reap(exited func()) {
-	mailbox := p.mail
-	exited()
+// reap waits for the end, reads the mailbox and closes it.
+func (p *Process) reap() {
+	if p.fd != nil {
+		_ = p.fd.Wait() // if it cannot wait, Wait does, at the price of a thread
+		p.fd.Close()
+	}
 	state, err := p.os.Wait()
+	life.Gate.RLock()
+	defer life.Gate.RUnlock()
+	if p.life != life.Count() {
+		return // this is the copy of a goroutine, in a process that is not the parent
+	}
 	e := &ExitError{PID: p.pid, Name: p.name}
 	switch ws, ok := sysStatus(state); {
 	case err != nil:
@@ -139,18 +169,27 @@ func (p *Process) reap(exited func()) {
 	default:
 		e.Code = state.ExitCode()
 	}
-	idle := e.Code >= 0 && !child.OrdersTaken(mailbox)
+	idle := e.Code >= 0 && !OrdersTaken(p.mail)
 	if e.Code != 0 || idle {
-		if r := child.ReadReport(mailbox); r != nil {
+		if r := ReadReport(p.mail); r != nil {
 			e.Text, e.Stack = r.Text, r.Stack
 		} else if idle && e.Text == "" {
 			e.Text = "it ended without running the target: the first statement of its main must be a call of Init"
 		}
 		p.exit = e
 	}
-	mailbox.Close()
+	p.mail.Close()
 	children.Delete(p)
 	close(p.done)
+}
+
+// disown is for the copy of a Process in the child of a fork: the descriptors go, and the goroutine that waits.
+func (p *Process) disown() {
+	if p.fd != nil {
+		p.fd.Close()
+	}
+	_ = p.os.Release() // of a descriptor alone
+	p.mail.Close()
 }
 
 func sysStatus(s *os.ProcessState) (ws syscall.WaitStatus, ok bool) {
@@ -161,9 +200,24 @@ func sysStatus(s *os.ProcessState) (ws syscall.WaitStatus, ok bool) {
 	return ws, ok
 }
 
+func init() {
+	life.Background("internal/child.(*Process).reap")
+	life.Background("internal/child.(*startThread).run")
+	life.OnFork(func() error {
+		disownChildren()
+		return nil
+	})
+}
+
 var children sync.Map // *Process → nothing: those that run
 
 var starting atomic.Int32 // calls of Start under way
+
+// Begin says that a start is under way; end says that it is over.
+func Begin() (end func()) {
+	starting.Add(1)
+	return func() { starting.Add(-1) }
+}
 
 // Starting reports whether a child of this process is on its way: it was started, lives, and does not yet have its argument with
 // the handles in it. What such a child is going to do with them nobody knows yet.
@@ -174,7 +228,7 @@ func Starting() bool {
 	on := false
 	children.Range(func(k, _ any) bool {
 		p := k.(*Process)
-		on = !p.ready.Load() && !child.IsReady(p.mail)
+		on = !p.service && !p.ready.Load() && !IsReady(p.mail)
 		p.ready.Store(!on)
 		return !on
 	})
@@ -185,8 +239,20 @@ func Starting() bool {
 func Children() []*Process {
 	var all []*Process
 	children.Range(func(k, _ any) bool {
-		all = append(all, k.(*Process))
+		if p := k.(*Process); !p.service {
+			all = append(all, p)
+		}
 		return true
 	})
 	return all
+}
+
+// disownChildren is for the child of a fork, which has none.
+func disownChildren() {
+	children.Range(func(k, _ any) bool {
+		k.(*Process).disown()
+		return true
+	})
+	children.Clear()
+	starting.Store(0)
 }
