@@ -21,9 +21,9 @@ import (
 // Errors of this package. They are matched with errors.Is.
 var (
 	// ErrFull says that a try found no room.
-	ErrFull = errors.New("ringbuf: full")
+	ErrFull = layout.ErrFull
 	// ErrEmpty says that a try found no message.
-	ErrEmpty = errors.New("ringbuf: empty")
+	ErrEmpty = layout.ErrEmpty
 	// ErrClosed says that the other side has closed the ring and, to a consumer, that every message was taken; or that the
 	// ring or its memory was closed here. It matches os.ErrClosed.
 	ErrClosed = layout.ErrClosed

@@ -76,3 +76,17 @@ func registeredType(name string) (reflect.Type, bool) {
 	t, ok := registry.types[name]
 	return t, ok
 }
+
+// Know is [Register] for a type that is known when the program runs; what Register panics for is an error.
+func Know(t reflect.Type) (err error) {
+	if _, ok := registeredName(t); ok {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	register(t)
+	return nil
+}

@@ -13,6 +13,10 @@ var (
 	ErrCorrupt = errors.New("shared memory is corrupt")
 	// ErrClosed says that an object, or the memory it stands in, was closed. It matches os.ErrClosed.
 	ErrClosed error = closedError{}
+	// ErrFull says that a try found no room.
+	ErrFull = errors.New("full")
+	// ErrEmpty says that a try found nothing.
+	ErrEmpty = errors.New("empty")
 )
 
 type closedError struct{}

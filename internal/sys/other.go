@@ -133,3 +133,12 @@ func (w *FutexWord) Set(word *uint32, val uint32) {}
 
 // FutexWaitAny returns ENOSYS.
 func FutexWaitAny(words []FutexWord, d time.Duration) (int, syscall.Errno) { return 0, ENOSYS }
+
+// Blob is not available.
+func Blob(parts ...[]byte) (int, error) { return -1, Unsupported("anonymous memory") }
+
+// BlobSize reports false.
+func BlobSize(fd int) (size int64, ok bool) { return 0, false }
+
+// ReadAt is not available.
+func ReadAt(fd int, b []byte, off int64) error { return Unsupported("a raw descriptor") }
