@@ -20,7 +20,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer shm.Remove(name) // the example leaves nothing; a program keeps the name
 	defer seg.Close()
 
 	mu, err := futex.NewMutex(seg.Bytes(), seg)

@@ -5,6 +5,8 @@ package shm_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
@@ -46,5 +48,53 @@ func TestCrashArena(t *testing.T) {
 				t.Errorf("after a death at %s only %d objects of 1 KiB could be had", point, n)
 			}
 		}
+	}
+}
+
+// TestCrashName kills and stops a process at each crash point of a name. The dead leave a name that the next can have; who stands still keeps the name
+// if he has the segment open, and else hangs nobody.
+func TestCrashName(t *testing.T) {
+	for _, point := range proctest.Points(t, "name.") {
+		leaving := slices.Contains([]string{"name.left", "name.burying", "name.buried"}, point)
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			name := proctest.SegmentName(t)
+			k := keep(t, name, "MULTIPROC_FAULT=kill:"+point+":1")
+			ok(t, k.stdin.Close())
+			if err := k.cmd.Wait(); err == nil {
+				t.Errorf("no process passed %s", point)
+			}
+			use(t, name)
+
+			k = keep(t, name, "MULTIPROC_FAULT=stop:"+point+":1")
+			if leaving {
+				k.id(t)
+				ok(t, k.stdin.Close())
+			}
+			proctest.Eventually(t, func() bool { return proctest.Stopped(t, k.cmd.Process.Pid) }, "a process stops at "+point)
+			s, err := shm.OpenOrCreate(name, &shm.Options{Size: 64, Participants: 16})
+			switch {
+			case point == "name.burying":
+				wantErr(t, err, os.ErrExist)
+			default:
+				ok(t, err)
+				ok(t, s.Close())
+			}
+			k.kill()
+			use(t, name)
+		})
+	}
+}
+
+// use opens or makes the segment and closes it; then nothing is left.
+func use(t *testing.T, name string) {
+	t.Helper()
+	s, err := shm.OpenOrCreate(name, &shm.Options{Size: 64, Participants: 16})
+	ok(t, err)
+	again, err := shm.Open(name)
+	ok(t, err)
+	ok(t, errors.Join(again.Close(), s.Close()))
+	if exists("/dev/shm/multiproc-" + name) {
+		t.Error("the name is there at the end")
 	}
 }

@@ -15,8 +15,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer shm.Remove(name) // the example leaves nothing; a program keeps the name
-	defer seg.Close()
+	defer seg.Close() // the memory and its name live until the last process has closed it
 
 	hits, err := shm.ValueAt[int64](seg, 0)
 	if err != nil {
@@ -40,4 +39,45 @@ func ExampleNewArray() {
 	}
 	fmt.Println(a.Set(1, 2.5), a.Slice())
 	// Output: <nil> [0 2.5 0]
+}
+
+// A block that CPython opens by its name: SharedMemory("psm_...") there, and the other way round.
+func ExampleCreateSharedMemory() {
+	m, err := shm.CreateSharedMemory("", 3*8)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Unlink()
+	defer m.Close()
+	a, err := shm.SliceOf[float64](m.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	a[1] = 0.5
+	other, err := shm.OpenSharedMemory(m.Name())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer other.Close()
+	b, err := shm.SliceOf[float64](other.Bytes())
+	fmt.Println(b, err)
+	// Output: [0 0.5 0] <nil>
+}
+
+// A list that CPython opens as well: ShareableList(name=...) there.
+func ExampleNewShareableList() {
+	l, err := shm.NewShareableList("", "howdy", -273.154, 100, nil, true)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Unlink()
+	defer l.Close()
+	if err := l.Set(2, 42); err != nil {
+		log.Fatal(err)
+	}
+	for _, v := range l.All() {
+		fmt.Print(v, " ")
+	}
+	fmt.Println(l.Len())
+	// Output: howdy -273.154 42 <nil> true 5
 }

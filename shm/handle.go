@@ -30,5 +30,9 @@ func (s *Segment) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.open(fd, have.name)
+	if err := s.open(fd, have.name); err != nil {
+		return err
+	}
+	s.relabel()
+	return nil
 }

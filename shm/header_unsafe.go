@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"time"
 	"unsafe"
 
 	"github.com/fb2d3dbd/multiproc/internal/layout"
@@ -17,10 +18,20 @@ type header struct {
 	participants uint64      // byte 40
 	user         uint64      // byte 48: size of the user's bytes
 	arena        uint64      // byte 56: size of the arena
-	_            [64]byte
+	created      int64       // byte 64: unix nanoseconds
+	flags        uint64      // byte 72
+	_            [48]byte
 	bump         uint64          // byte 128: first arena byte that was never allocated
 	free         [classes]uint64 // byte 136: per size class a stack of freed blocks, tag:28 | offset/64:36
+	_            [40]byte
+	name         [256]byte // byte 512: zeros behind it
 }
+
+// Flags of a segment.
+const (
+	flagKeep uint64 = 1 << iota // the memory is a file under the name
+	flagHuge                    // huge pages are asked for
+)
 
 const (
 	tableOff = 4096 // the participant table begins on the second page
@@ -30,6 +41,8 @@ const (
 	_ = -(unsafe.Offsetof(header{}.id) ^ layout.HeadSize)
 	_ = -(unsafe.Offsetof(header{}.bump) ^ 128)
 	_ = -(unsafe.Offsetof(header{}.free) ^ 136)
+	_ = -(unsafe.Offsetof(header{}.created) ^ 64)
+	_ = -(unsafe.Offsetof(header{}.name) ^ 512)
 	_ = uint(tableOff - unsafe.Sizeof(header{}))
 )
 
@@ -82,8 +95,10 @@ func (o *Options) geometry(defaultArena int) (geometry, error) {
 func headerOf(mem []byte) *header { return (*header)(unsafe.Pointer(unsafe.SliceData(mem))) }
 
 // format writes the header of a new segment whose memory is zeros.
-func format(mem []byte, g geometry, id uint64) {
+func format(mem []byte, g geometry, id uint64, name string, flags uint64) {
 	h := headerOf(mem)
+	h.created, h.flags = time.Now().UnixNano(), flags
+	copy(h.name[:], name)
 	h.id, h.participants, h.user, h.arena = id, uint64(g.participants), uint64(g.user), uint64(g.arena)
 	h.head.Publish(magic, uint64(g.total))
 }

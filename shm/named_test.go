@@ -11,10 +11,11 @@ import (
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
-// createNamed makes a named segment and closes it; the file stays until the end of the test.
+// createNamed makes a named segment that is a file and closes it; the file stays until the end of the test.
 func createNamed(t testing.TB, o *shm.Options) (name, path string) {
 	t.Helper()
 	name = proctest.SegmentName(t)
+	o.Keep = true
 	s, err := shm.Create(name, o)
 	ok(t, err)
 	ok(t, s.Close())
@@ -23,7 +24,12 @@ func createNamed(t testing.TB, o *shm.Options) (name, path string) {
 }
 
 func TestNamed(t *testing.T) {
-	o := &shm.Options{Size: 100, Arena: 4096, Participants: 3}
+	for _, keep := range []bool{false, true} {
+		named(t, &shm.Options{Size: 100, Arena: 4096, Participants: 3, Keep: keep})
+	}
+}
+
+func named(t *testing.T, o *shm.Options) {
 	name := proctest.SegmentName(t)
 	_, err := shm.Open(name)
 	wantErr(t, err, os.ErrNotExist)
@@ -61,7 +67,10 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%q is taken for a name", bad)
 		}
 	}
-	for _, bad := range []*shm.Options{{Size: -1}, {Arena: -1}, {Participants: -1}, {Participants: 4095}, {Size: 1 << 62}} {
+	for _, bad := range []*shm.Options{{Size: -1}, {Arena: -1}, {Participants: -1}, {Participants: 4095}, {Size: 1 << 62}, {Size: 1 << 44}, {Size: 1 << 44, Keep: true}} {
+		if _, err := shm.Create(proctest.SegmentName(t), bad); err == nil {
+			t.Errorf("a named segment was made with %+v", bad)
+		}
 		if _, err := shm.New(bad); err == nil {
 			t.Errorf("a segment was made with %+v", bad)
 		}

@@ -39,6 +39,10 @@ var (
 	ErrNoSpace = errors.New("shm: the segment's arena is full; make the segment with a larger Options.Arena")
 	// ErrTooMany says that the segment has no place for another participant.
 	ErrTooMany = owner.ErrTooMany
+	// ErrNoMemory says that the machine, or the file system of named segments, has not so much memory.
+	ErrNoMemory = errors.New("not enough memory")
+	// ErrTruncated says that the file under some memory was made shorter by somebody.
+	ErrTruncated = errors.New("the file under the memory was truncated")
 )
 
 // Options for a new segment. The zero value works.
@@ -51,6 +55,15 @@ type Options struct {
 	Arena int
 	// Participants is the number of processes that can have the segment open at a time, 1 to 4094; 0 means 4094.
 	Participants int
+	// HugePages asks the kernel for huge pages under the user's bytes and the arena. It is advice: see
+	// /sys/kernel/mm/transparent_hugepage/shmem_enabled.
+	HugePages bool
+	// Prefault takes and maps all memory at once, so that no later access waits for the kernel.
+	Prefault bool
+	// Keep makes the memory of a named segment a file under its name, which stays until [Remove], also when nobody has the segment open. Without it the
+	// memory is gone with the last process that has it open, and then so is the name. Who truncates the file of a kept segment makes the accesses of
+	// others fault: see [Segment.Guard].
+	Keep bool
 }
 
 // A Segment is one mapping of shared memory in this process, and this process's place among its participants.
@@ -63,6 +76,7 @@ type Segment struct {
 	lay     geometry
 	id      uint64
 	name    string
+	label   *label      // the file under the name, or nil
 	exposed atomic.Bool // a slice of mem was handed out
 }
 
@@ -72,15 +86,40 @@ func New(o *Options) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := fits(uint64(lay.user)); err != nil {
+		return nil, err
+	}
 	fd, err := sys.Memfd("multiproc", int64(lay.total))
 	if err != nil {
 		return nil, fmt.Errorf("shm: %w", err)
 	}
-	return build(fd, lay, "")
+	if o != nil && o.Prefault {
+		if err := available(uint64(lay.total)); err != nil {
+			sys.CloseFD(fd)
+			return nil, err
+		}
+	}
+	return build(fd, lay, "", o)
+}
+
+// fits refuses what is more than the machine's memory.
+func fits(n uint64) error {
+	if total, _ := sys.Memory(); n >= 64<<20 && total > 0 && n > total { // to know it takes longer than to make a small segment
+		return fmt.Errorf("shm: %d bytes are more than the memory there is, %d: %w", n, total, ErrNoMemory)
+	}
+	return nil
+}
+
+// available refuses what is more than the memory that can be had now: to ask the kernel for so much may end other processes.
+func available(n uint64) error {
+	if _, left := sys.Memory(); left > 0 && n > left {
+		return fmt.Errorf("shm: %d bytes are more than the memory that is left, %d: %w", n, left, ErrNoMemory)
+	}
+	return nil
 }
 
 // build maps the empty file behind fd, writes the header and joins. It owns fd.
-func build(fd int, lay geometry, name string) (*Segment, error) {
+func build(fd int, lay geometry, name string, o *Options) (*Segment, error) {
 	mem, err := mapFD(fd, lay.total)
 	if err != nil {
 		sys.CloseFD(fd)
@@ -88,12 +127,47 @@ func build(fd int, lay geometry, name string) (*Segment, error) {
 	}
 	var id [8]byte
 	rand.Read(id[:]) // never fails
-	format(mem, lay, binary.LittleEndian.Uint64(id[:])|1)
+	var flags uint64
+	if o != nil {
+		if o.Keep {
+			flags |= flagKeep
+		}
+		if o.HugePages {
+			flags |= flagHuge
+		}
+		if err := prepare(mem, lay, flags, o.Prefault); err != nil {
+			(*mmap.MMap)(&mem).Unmap()
+			sys.CloseFD(fd)
+			return nil, err
+		}
+	}
+	format(mem, lay, binary.LittleEndian.Uint64(id[:])|1, name, flags)
 	s := new(Segment)
 	if err := s.adopt(fd, mem, lay, name); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// prepare asks for huge pages, and takes the memory if it is to be taken now.
+func prepare(mem []byte, lay geometry, flags uint64, now bool) error {
+	if flags&flagHuge != 0 {
+		_ = sys.AdviseHuge(mem[lay.userOff:]) // a kernel without them refuses
+	}
+	if !now {
+		return nil
+	}
+	err := sys.Populate(mem)
+	if errors.Is(err, errors.ErrUnsupported) { // the pages are reserved by who made the file, or they are touched one by one
+		for i := 0; i < len(mem); i += pageSize {
+			mem[i] = 0
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("shm: take %d bytes of memory: %w: %w", len(mem), ErrNoMemory, err)
+	}
+	return nil
 }
 
 // Attach opens the segment behind a descriptor that was inherited or received. It opens a file description of its own and
@@ -107,6 +181,7 @@ func Attach(fd int) (*Segment, error) {
 	if err := s.open(own, ""); err != nil {
 		return nil, err
 	}
+	s.relabel()
 	return s, nil
 }
 
@@ -117,6 +192,7 @@ func (s *Segment) open(fd int, name string) error {
 		sys.CloseFD(fd)
 		return err
 	}
+	_ = prepare(mem, lay, headerOf(mem).flags, false)
 	return s.adopt(fd, mem, lay, name)
 }
 
@@ -196,6 +272,9 @@ func (s *Segment) Close() error {
 		return fmt.Errorf("shm: close: the mapping stays, and this process a participant until it ends: %w", err)
 	}
 	err := s.table.Leave(tok)
+	if s.label != nil {
+		s.label.leave()
+	}
 	if e := sys.CloseFD(s.fd); err == nil {
 		err = e
 	}

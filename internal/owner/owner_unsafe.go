@@ -118,6 +118,9 @@ func token(i int, epoch uint32) uint32 {
 	return uint32(i) | (epoch>>1)&(1<<epochBits-1)<<numberBits
 }
 
+// Number returns the number of the participant that tok is of, from 1 to Max, if it is a token.
+func Number(tok uint32) int { return number(tok) }
+
 func number(tok uint32) int { return int(tok & (1<<numberBits - 1)) }
 
 // Join takes a record and its byte for this process and returns the token.

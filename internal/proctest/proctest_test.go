@@ -55,7 +55,7 @@ var leaks = map[string]struct {
 		return err
 	}, "mapping"},
 	"named segment": {func() error {
-		s, err := shm.Create("test-"+runID+"-x", nil)
+		s, err := shm.Create("test-"+runID+"-x", &shm.Options{Keep: true})
 		if err != nil {
 			return err
 		}

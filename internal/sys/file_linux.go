@@ -68,6 +68,45 @@ func WriteAt(fd int, b []byte, off int64) error {
 	}
 }
 
+// ReadAt reads from the file behind fd at off, past any mapping: it never faults, whoever truncates the file. It returns how many bytes there
+// were, at most len(b).
+func ReadAt(fd int, b []byte, off int64) (int, error) {
+	for n := 0; ; {
+		k, err := unix.Pread(fd, b[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return n, err
+		}
+		if n += k; k == 0 || n == len(b) {
+			return n, nil
+		}
+	}
+}
+
+// A FileID tells files apart, as long as they exist.
+type FileID struct{ Dev, Ino uint64 }
+
+// Identity returns which file fd is of.
+func Identity(fd int) (FileID, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return FileID{uint64(st.Dev), st.Ino}, err
+}
+
+// IdentityOf returns which file stands under path, without following a symbolic link.
+func IdentityOf(path string) (FileID, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
+	return FileID{uint64(st.Dev), st.Ino}, err
+}
+
+// OpenFDOf opens anew the file that another process has open as fd. The caller must be allowed to trace it: the same user, or root.
+func OpenFDOf(pid, fd, flags int) (int, error) {
+	return OpenFile("/proc/"+strconv.Itoa(pid)+"/fd/"+strconv.Itoa(fd), flags, 0)
+}
+
 // CloseFD closes fd.
 func CloseFD(fd int) error { return unix.Close(fd) }
 
@@ -82,6 +121,11 @@ func SetCloexec(fd int) error {
 
 // IsExist reports whether err says that a name is taken.
 func IsExist(err error) bool { return err == unix.EEXIST }
+
+// IsFull reports whether err says that there is no memory, or no room in a file system, left.
+func IsFull(err error) bool {
+	return err == unix.ENOSPC || err == unix.ENOMEM || err == unix.EDQUOT || err == unix.EFBIG
+}
 
 func retry(f func() (int, error)) (int, error) {
 	for {

@@ -20,3 +20,22 @@ func Detach(mem []byte) error {
 // Discard gives the memory of a part of a shared mapping back, for all who share it; it reads as zeros afterwards. What is no
 // shared mapping, or not any more, is refused.
 func Discard(mem []byte) error { return unix.Madvise(mem, unix.MADV_REMOVE) }
+
+// AdviseHuge asks for huge pages under mem. It is advice: whether there are any is for the kernel and its settings.
+func AdviseHuge(mem []byte) error { return unix.Madvise(mem, unix.MADV_HUGEPAGE) }
+
+// Populate takes the memory under a mapping and maps it, so that later accesses do not fault. Where there is none left it returns an error; kernels before 5.14
+// cannot, and the error matches errors.ErrUnsupported.
+func Populate(mem []byte) error {
+	for {
+		switch err := unix.Madvise(mem, unix.MADV_POPULATE_WRITE); err {
+		case unix.EINTR, unix.EAGAIN:
+		case unix.EINVAL:
+			return Unsupported("mapping memory in advance")
+		case unix.EFAULT: // what would be a SIGBUS at an access
+			return unix.ENOSPC
+		default:
+			return err
+		}
+	}
+}

@@ -44,6 +44,42 @@ func FileSize(fd int) (int64, error) { return 0, Unsupported("shared memory") }
 // WriteAt is not available.
 func WriteAt(fd int, b []byte, off int64) error { return Unsupported("a raw descriptor") }
 
+// ReadAt is not available.
+func ReadAt(fd int, b []byte, off int64) (int, error) { return 0, Unsupported("a raw descriptor") }
+
+// A FileID tells files apart.
+type FileID struct{ Dev, Ino uint64 }
+
+// Identity is not available.
+func Identity(fd int) (FileID, error) { return FileID{}, Unsupported("a raw descriptor") }
+
+// IdentityOf is not available.
+func IdentityOf(path string) (FileID, error) { return FileID{}, Unsupported("a named segment") }
+
+// OpenFDOf is not available.
+func OpenFDOf(pid, fd, flags int) (int, error) {
+	return -1, Unsupported("a descriptor of another process")
+}
+
+// TryLockRange is not available.
+func TryLockRange(fd int, off, n int64) (bool, error) {
+	return false, Unsupported("a byte-range lock")
+}
+
+// FirstHeld is not available.
+func FirstHeld(fd int, off, n int64) (at, length int64, err error) {
+	return 0, 0, Unsupported("a byte-range lock")
+}
+
+// AdviseHuge is not available.
+func AdviseHuge(mem []byte) error { return Unsupported("huge pages") }
+
+// Populate is not available.
+func Populate(mem []byte) error { return Unsupported("mapping memory in advance") }
+
+// Memory returns zeros: not known.
+func Memory() (total, available uint64) { return 0, 0 }
+
 // CloseFD is not available.
 func CloseFD(fd int) error { return Unsupported("a raw descriptor") }
 
@@ -55,6 +91,9 @@ func SetCloexec(fd int) error { return Unsupported("a raw descriptor") }
 
 // IsExist reports whether err says that a name is taken.
 func IsExist(err error) bool { return false }
+
+// IsFull reports whether err says that there is no memory left.
+func IsFull(err error) bool { return false }
 
 // TryLockByte is not available.
 func TryLockByte(fd int, off int64) (bool, error) { return false, Unsupported("a byte-range lock") }
