@@ -89,7 +89,7 @@ func publish(s *Segment, path string) (*label, error) {
 // readLabel reads and checks the label behind fd.
 func readLabel(fd int) (labelHead, error) {
 	var h labelHead
-	n, err := sys.ReadAt(fd, layout.View(&h), 0)
+	n, err := sys.ReadUpTo(fd, layout.View(&h), 0)
 	if err != nil {
 		return h, err
 	}
@@ -194,7 +194,7 @@ const doorPatience = 2 * time.Second
 
 func openDoor(fd int, h labelHead, number int) (int, error) {
 	var d door
-	if n, err := sys.ReadAt(fd, layout.View(&d), doorOff(number)); err != nil || n < doorSize {
+	if n, err := sys.ReadUpTo(fd, layout.View(&d), doorOff(number)); err != nil || n < doorSize {
 		return -1, fmt.Errorf("%w: no door of participant %d (%w)", ErrCorrupt, number, err)
 	}
 	mem, err := sys.OpenFDOf(int(d.pid), int(d.fd), os.O_RDWR)
@@ -214,7 +214,7 @@ func peekID(fd int) (uint64, error) {
 		return 0, fmt.Errorf("%w: no sealed memory", ErrForeign)
 	}
 	var b [unsafe.Offsetof(header{}.id) + 8]byte
-	n, err := sys.ReadAt(fd, b[:], 0)
+	n, err := sys.ReadUpTo(fd, b[:], 0)
 	if err == nil && (n < len(b) || binary.NativeEndian.Uint64(b[:]) != magic) {
 		err = ErrForeign
 	}

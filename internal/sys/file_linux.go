@@ -68,9 +68,9 @@ func WriteAt(fd int, b []byte, off int64) error {
 	}
 }
 
-// ReadAt reads from the file behind fd at off, past any mapping: it never faults, whoever truncates the file. It returns how many bytes there
+// ReadUpTo reads from the file behind fd at off, past any mapping: it never faults, whoever truncates the file. It returns how many bytes there
 // were, at most len(b).
-func ReadAt(fd int, b []byte, off int64) (int, error) {
+func ReadUpTo(fd int, b []byte, off int64) (int, error) {
 	for n := 0; ; {
 		k, err := unix.Pread(fd, b[n:], off+int64(n))
 		switch {

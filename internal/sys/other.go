@@ -44,8 +44,8 @@ func FileSize(fd int) (int64, error) { return 0, Unsupported("shared memory") }
 // WriteAt is not available.
 func WriteAt(fd int, b []byte, off int64) error { return Unsupported("a raw descriptor") }
 
-// ReadAt is not available.
-func ReadAt(fd int, b []byte, off int64) (int, error) { return 0, Unsupported("a raw descriptor") }
+// ReadUpTo is not available.
+func ReadUpTo(fd int, b []byte, off int64) (int, error) { return 0, Unsupported("a raw descriptor") }
 
 // A FileID tells files apart.
 type FileID struct{ Dev, Ino uint64 }

@@ -43,12 +43,12 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-func TestReadAt(t *testing.T) {
+func TestReadUpTo(t *testing.T) {
 	fd := keep(sys.Memfd("multiproc-test", 10))(t)
 	ok(t, sys.WriteAt(fd, []byte("abc"), 5))
 	buf := make([]byte, 8)
-	if n, err := sys.ReadAt(fd, buf, 4); n != 6 || err != nil || string(buf[:6]) != "\x00abc\x00\x00" {
-		t.Errorf("ReadAt: %d, %v, %q", n, err, buf)
+	if n, err := sys.ReadUpTo(fd, buf, 4); n != 6 || err != nil || string(buf[:6]) != "\x00abc\x00\x00" {
+		t.Errorf("ReadUpTo: %d, %v, %q", n, err, buf)
 	}
 	same, err := sys.OpenFDOf(os.Getpid(), fd, os.O_RDONLY)
 	again := keep(same, err)(t)
