@@ -27,13 +27,13 @@ var ground groundState
 //	2 enters  the thread                 it fills the slot in; nobody else changes the slot
 //	3 stopped the thread                 the slot is filled, and the thread waits while the gate has its round
 type slot struct {
-	state  uint64
-	uc     uintptr // its ucontext: where the kernel has saved its registers
-	fs     uintptr
-	g, m   uintptr
-	pend   uint64 // signals pending for the thread alone, in a zygote
-	seen   uint32 // the last listing that had it
-	_      [3]uint32
+	state uint64
+	uc    uintptr // its ucontext: where the kernel has saved its registers
+	fs    uintptr
+	g, m  uintptr
+	pend  uint64 // signals pending for the thread alone, in a zygote
+	seen  uint32 // the last listing that had it
+	_     [3]uint32
 }
 
 var _ [64]byte = [unsafe.Sizeof(slot{})]byte{}
