@@ -169,6 +169,7 @@ func (f *forker) learn(threads, regs int) error {
 	f.grow, f.child = false, false
 	f.pid, f.tid = uint64(os.Getpid()), uint64(syscall.Gettid())
 	_, f.me, f.meFS = self()
+	f.mePend = ^uint64(0)
 	if _, e := raw(syscall.SYS_SIGALTSTACK, 0, addr(&f.altstack[0]), 0, 0); e != 0 {
 		return &StepError{Step: stepPrepare.String(), Err: e}
 	}

@@ -69,7 +69,7 @@ func (f *forker) revive() {
 	}
 	tid, _ := raw(syscall.SYS_GETTID, 0, 0, 0, 0)
 	f.tid = uint64(tid)
-	if !f.pending(f.me, ^uint64(0)) {
+	if !f.pending(f.me, f.mePend) {
 		f.die()
 	}
 	for i := range f.slots[:n] {

@@ -89,6 +89,8 @@ type forker struct {
 	pidfd     uint64
 	child     bool
 	childGate uint32
+	mePend    uint64 // as slot.pend, of the caller
+	path      [64]byte
 	scratch   [16]uint64
 	sigevent  [8]uint64
 	stat      syscall.Stat_t

@@ -181,7 +181,7 @@ func (f *forker) ask(tid uint64, pass uint32, hint *int) (fresh, ok bool) {
 		return false, f.fail(stepThreads, syscall.ENOBUFS)
 	}
 	s := &f.slots[n]
-	s.seen, s.pend = pass, 0
+	s.seen, s.pend = pass, ^uint64(0)
 	atomic.StoreUint64(&s.state, tid<<32|uint64(f.round)<<2|slotAsked)
 	atomic.StoreUint64(&ground.n, uint64(n+1))
 	f.live++
