@@ -56,6 +56,13 @@ func (m *incoming) free() {
 	}
 }
 
+// discard gives the memory back and closes the descriptors.
+func (m *incoming) discard() {
+	sys.CloseRights(m.rights)
+	m.rights = nil
+	m.free()
+}
+
 var (
 	spills     = sync.Pool{New: func() any { b := make([]byte, inlineMax); return &b }}
 	rightsRoom = sync.Pool{New: func() any { b := make([]byte, sys.RightsRoom); return &b }}

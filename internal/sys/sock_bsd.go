@@ -14,6 +14,9 @@ const (
 	msgCloexec  = 0
 )
 
+// Packets reports whether there are packet sockets with large messages in sealed files.
+const Packets = false
+
 // SocketPair returns two connected Unix-domain streams that do not block; packets are not available.
 func SocketPair(packets bool) (a, b int, err error) {
 	if packets {

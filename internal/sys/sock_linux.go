@@ -11,6 +11,9 @@ const (
 	msgCloexec  = unix.MSG_CMSG_CLOEXEC
 )
 
+// Packets reports whether there are packet sockets.
+const Packets = true
+
 // SocketPair returns two connected Unix-domain sockets, packets or streams, that do not block.
 func SocketPair(packets bool) (a, b int, err error) {
 	typ := unix.SOCK_STREAM

@@ -78,4 +78,15 @@ const (
 	EPIPE      = syscall.EPIPE
 	ECONNRESET = syscall.ECONNRESET
 	EMSGSIZE   = syscall.Errno(0x7fffffff)
+
+	ECONNREFUSED = syscall.ECONNREFUSED
 )
+
+// Packets reports whether there are packet sockets.
+const Packets = false
+
+// SetBacklog is not available.
+func SetBacklog(fd, n int) error { return Unsupported("the backlog of a listener") }
+
+// LockDir locks nothing.
+func LockDir(dir string) (unlock func(), err error) { return func() {}, nil }

@@ -191,4 +191,27 @@ const (
 	EPIPE      = syscall.EPIPE
 	ECONNRESET = syscall.ECONNRESET
 	EMSGSIZE   = syscall.EMSGSIZE
+
+	ECONNREFUSED = syscall.ECONNREFUSED
 )
+
+// SetBacklog sets how many connections the kernel keeps for a listening socket.
+func SetBacklog(fd, n int) error { return os.NewSyscallError("listen", unix.Listen(fd, n)) }
+
+// LockDir takes the advisory lock of a directory, or returns EAGAIN. It ends with the process that holds it.
+func LockDir(dir string) (unlock func(), err error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	for {
+		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return func() { unix.Close(fd) }, nil
+}
