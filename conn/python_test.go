@@ -120,7 +120,7 @@ func hexKey(key []byte) string {
 }
 
 // meet connects to a script that does what it is told, and returns both.
-func (w way) meet(t *testing.T, python, what string, theirKey []byte) (*conn.Conn, error, *script) {
+func (w way) meet(t *testing.T, python, what string, theirKey []byte) (*conn.Conn, *script, error) {
 	t.Helper()
 	ctx := proctest.Context(t)
 	network, address := w.network, ""
@@ -160,7 +160,7 @@ func (w way) meet(t *testing.T, python, what string, theirKey []byte) (*conn.Con
 		if why != nil {
 			err = why
 		}
-		return c, err, s
+		return c, s, err
 	}
 	at := address
 	if network == "tcp" {
@@ -171,14 +171,14 @@ func (w way) meet(t *testing.T, python, what string, theirKey []byte) (*conn.Con
 		address = "127.0.0.1:" + port
 	}
 	c, err := conn.Dial(ctx, network, address, &conn.DialOptions{Key: w.key})
-	return c, err, s
+	return c, s, err
 }
 
 func TestPythonEcho(t *testing.T) {
 	eachPython(t, func(t *testing.T, python string) {
 		for _, w := range ways() {
 			t.Run(w.name, func(t *testing.T) {
-				c, err, s := w.meet(t, python, "echo", w.key)
+				c, s, err := w.meet(t, python, "echo", w.key)
 				if err != nil {
 					t.Fatal(err, s.wait())
 				}
@@ -214,7 +214,7 @@ func TestPythonWrongKey(t *testing.T) {
 				continue
 			}
 			t.Run(w.name, func(t *testing.T) {
-				_, err, s := w.meet(t, python, "refused", []byte("another"))
+				_, s, err := w.meet(t, python, "refused", []byte("another"))
 				want(t, err, conn.ErrAuthentication)
 				if l := s.line(t); !strings.HasPrefix(l, "refused") {
 					t.Errorf("python says %q", l)
