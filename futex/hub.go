@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fb2d3dbd/multiproc/internal/life"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
@@ -36,6 +37,8 @@ type hub struct {
 	quiet int           // slices without anybody
 	round int           // where the next round of looks begins
 }
+
+func init() { life.Background("futex.(*registry).run") }
 
 // place finds room for a new lane, and returns the hub that has to look at it.
 func (r *registry) place(l *lane) *hub {
@@ -111,7 +114,9 @@ func (r *registry) run(h *hub) {
 		}
 		r.mu.Unlock()
 		if now := time.Now(); now.Sub(h.last) >= maxSlice || !h.young.IsZero() && !now.Before(h.young) {
+			life.Gate.RLock() // it asks and watches in the name of this process, which no fork may change meanwhile
 			r.slice(h, now)
+			life.Gate.RUnlock()
 		}
 	}
 }

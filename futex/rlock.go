@@ -19,6 +19,8 @@ type RLock struct {
 	entry chan struct{} // holds one value while a goroutine of the handle takes the mutex
 	mu    sync.Mutex
 	depth int // how often the handle has locked it
+	// holder is the token that it was locked with: what a handle holds in the parent of a fork it does not hold in the child.
+	holder uint32
 }
 
 // NewRLock views the first RLockSize bytes of mem as a re-entrant lock, as [NewMutex] does.
@@ -39,14 +41,23 @@ func (l *RLock) Handle() *RLock { return newRLock(l.m) }
 func (l *RLock) again() (held bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.depth == 0 {
+	me := l.m.who.Self()
+	if l.held(me) == 0 {
 		return false, nil
 	}
-	if l.m.who.Self() == 0 {
+	if me == 0 {
 		return false, ErrClosed
 	}
 	l.depth++
 	return true, nil
+}
+
+// held returns how often the handle has locked it, for the process whose token is me; with mu held.
+func (l *RLock) held(me uint32) int {
+	if me != 0 && l.holder != me {
+		l.depth = 0
+	}
+	return l.depth
 }
 
 // lock takes the mutex by take, for a handle that does not hold it.
@@ -54,7 +65,7 @@ func (l *RLock) lock(depth int, take func() error) error {
 	err := take()
 	if err == nil || err == ErrOwnerDied {
 		l.mu.Lock()
-		l.depth = depth
+		l.depth, l.holder = depth, l.m.who.Self()
 		l.mu.Unlock()
 	}
 	return err
@@ -103,10 +114,10 @@ func (l *RLock) TryLock() error {
 func (l *RLock) Unlock() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.m.who.Self() == 0:
+	switch me := l.m.who.Self(); {
+	case me == 0:
 		return ErrClosed
-	case l.depth == 0:
+	case l.held(me) == 0:
 		return ErrNotOwner
 	case l.depth > 1:
 		l.depth--
@@ -121,10 +132,10 @@ func (l *RLock) Unlock() error {
 func (l *RLock) MarkConsistent() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.m.who.Self() == 0:
+	switch me := l.m.who.Self(); {
+	case me == 0:
 		return ErrClosed
-	case l.depth == 0:
+	case l.held(me) == 0:
 		return ErrNotOwner
 	}
 	return l.m.MarkConsistent()
@@ -137,5 +148,5 @@ func (l *RLock) Locked() (owner uint32, held bool) { return l.m.Locked() }
 func (l *RLock) Depth() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.depth
+	return l.held(l.m.who.Self())
 }

@@ -375,12 +375,14 @@ func (s *Segment) Participant(token uint32) (p Participant, ok bool) { return s.
 var (
 	openMu   sync.Mutex
 	openByID = map[uint64]*Segment{}
+	openAll  = map[*Segment]struct{}{} // those that were opened more than once too
 	standard *Segment
 )
 
 func remember(s *Segment) {
 	openMu.Lock()
 	defer openMu.Unlock()
+	openAll[s] = struct{}{}
 	if _, ok := openByID[s.id]; !ok {
 		openByID[s.id] = s
 	}
@@ -389,6 +391,7 @@ func remember(s *Segment) {
 func forget(s *Segment) {
 	openMu.Lock()
 	defer openMu.Unlock()
+	delete(openAll, s)
 	if openByID[s.id] == s {
 		delete(openByID, s.id)
 	}

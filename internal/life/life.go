@@ -8,7 +8,6 @@ package life
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -46,16 +45,11 @@ func Background(function string) {
 
 const module = "github.com/fb2d3dbd/multiproc/"
 
-// IsBackground reports whether the goroutine with this stack was declared.
-func IsBackground(stack string) bool {
+// BackgroundFunctions lists what was declared, as it stands in stack traces.
+func BackgroundFunctions() []string {
 	mu.Lock()
 	defer mu.Unlock()
-	for _, b := range background {
-		if strings.Contains(stack, b) {
-			return true
-		}
-	}
-	return false
+	return append([]string(nil), background...)
 }
 
 // Forked is called in the child of a fork, before anything else, with Gate held.

@@ -5,8 +5,11 @@ import (
 	"os"
 	"sync"
 
+	"github.com/fb2d3dbd/multiproc/internal/life"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
+
+func init() { life.Background("internal/owner.(*watches).listen") }
 
 // watches are the participants whose death this process wants to hear of at once. Each is watched by one descriptor of
 // its process, in the runtime's poller, however many ask; it is closed when nobody asks any more.

@@ -181,3 +181,24 @@ func BlobSize(fd int) (size int64, ok bool) { return 0, false }
 
 // ReadAt is not available.
 func ReadAt(fd int, b []byte, off int64) error { return Unsupported("a raw descriptor") }
+
+// Remap is not available.
+func Remap(mem []byte, fd int) error { return Unsupported("shared memory") }
+
+// DieWithThread is not available.
+func DieWithThread() error { return Unsupported("to end with the parent") }
+
+// DupOver is not available.
+func DupOver(fd, to int) error { return Unsupported("a raw descriptor") }
+
+// OpenDir is not available.
+func OpenDir(path string) (int, error) { return -1, Unsupported("a raw descriptor") }
+
+// ChangeDir is not available.
+func ChangeDir(fd int) error { return Unsupported("a raw descriptor") }
+
+// ThreadChildren is not available.
+func ThreadChildren() ([]int, error) { return nil, Unsupported("a list of children") }
+
+// KillChild is not available.
+func KillChild(pid int) error { return Unsupported("to kill a child") }
