@@ -27,13 +27,14 @@
 // Any process may be killed at any instruction: nobody else hangs, no lock stays held, no queue is corrupted, and nothing whose
 // Put returned is lost.
 //
-// The packages below stand alone: spawn starts processes, shm makes the memory, futex locks it, ringbuf has queues on
+// How a process comes to be is its [StartMethod]: a fresh run of the program, a copy of this process, or a copy of a server process
+// that has prepared everything. The default is the first.
+//
+// The packages below stand alone: spawn and forkserver start processes, shm makes the memory, futex locks it, ringbuf has queues on
 // any memory.
 package multiproc
 
 import (
-	"context"
-
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/codec"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
@@ -47,6 +48,10 @@ var (
 	ErrNotInitialized = spawn.ErrNotInitialized
 	// ErrUnknownTarget says that the child's program has no target of the name.
 	ErrUnknownTarget = spawn.ErrUnknownTarget
+	// ErrRunning says that a process has not ended yet.
+	ErrRunning = spawn.ErrRunning
+	// ErrNotChild says that a Process is of another's child: this process was forked from the one that started it.
+	ErrNotChild = spawn.ErrNotChild
 	// ErrClosed says that the queue, or the memory under an object, was closed; it matches os.ErrClosed.
 	ErrClosed = ringbuf.ErrClosed
 	// ErrFull says that a try found no room.
@@ -82,23 +87,11 @@ var (
 // it runs the target and does not return; elsewhere it returns at once.
 func Init() { spawn.Init() }
 
-// A Target is a function that can be run in a child process; see spawn.Target.
-type Target[A any] = spawn.Target[A]
-
-// A Process is a child that was started; see spawn.Process.
+// A Process is a child that was started, by whichever method; see spawn.Process for what can be done with it.
 type Process = spawn.Process
 
-// ProcessOptions are for starting a process; nil and the zero value work. See spawn.Options.
-type ProcessOptions = spawn.Options
-
-// An ExitError says how a process ended that did not end with exit code 0; see spawn.ExitError.
+// An ExitError says how a process ended that did not end with exit code 0; see spawn.ExitError for its fields.
 type ExitError = spawn.ExitError
-
-// NewTarget registers fn under a unique name, for use in a package-level variable. In the child, ctx ends when the child
-// receives an interrupt, and fn's error becomes exit code 1 with its text.
-func NewTarget[A any](name string, fn func(ctx context.Context, arg A) error) *Target[A] {
-	return spawn.NewTarget(name, fn)
-}
 
 // ActiveChildren returns the processes that this one has started and that still run.
 func ActiveChildren() []*Process { return spawn.Children() }

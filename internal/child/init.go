@@ -68,18 +68,18 @@ func run(fd int) int {
 		segs[i] = next
 		next++
 	}
-	return Carry(orders, mailbox, segs, next)
+	become(orders, mailbox)
+	return carry(orders, mailbox, segs, next)
 }
 
-// Carry carries out orders that were taken from the mailbox, in the process that they are for, and returns the exit code. It takes the descriptors of the
-// segments over. What was sent behind them begins at the descriptor extra.
-func Carry(orders *Orders, mailbox *os.File, segs []int, extra int) int {
-	become(orders, mailbox)
+// carry carries out orders that were taken from the mailbox and returns the exit code. It takes the descriptors of the segments over. What was
+// sent behind them begins at the descriptor extra.
+func carry(orders *Orders, mailbox *os.File, segs []int, extra int) int {
 	if err := attach(orders, segs); err != nil {
 		return report(mailbox, &Report{Text: err.Error()})
 	}
 	if service := findService(orders.Target); service != nil {
-		if err := service(extra); err != nil {
+		if err := service(orders.Arg, extra); err != nil {
 			return report(mailbox, &Report{Text: err.Error(), Stack: stackOf(err)})
 		}
 		return 0
@@ -88,14 +88,17 @@ func Carry(orders *Orders, mailbox *os.File, segs []int, extra int) int {
 	if err != nil {
 		return report(mailbox, &Report{Text: err.Error()})
 	}
-	return finish(mailbox, func(ctx context.Context) error { return run(ctx, orders.Arg) }, os.Exit)
+	return finish(mailbox, func(ctx context.Context) error { return run(ctx, orders.Arg) })
 }
 
 // become makes this process the child that the orders are for.
 func become(orders *Orders, mailbox *os.File) {
-	if self.mailbox != nil {
-		self.mailbox.Close()
-	}
+	inherited := self.mailbox
+	defer func() {
+		if inherited != nil {
+			inherited.Close() // of the process that this one was forked from
+		}
+	}()
 	self.orders, self.mailbox = orders, mailbox
 	if orders.Method != "" {
 		SetMethod(orders.Method)
@@ -107,7 +110,7 @@ func become(orders *Orders, mailbox *os.File) {
 }
 
 // finish runs the target, leaves its report in the mailbox and returns the exit code.
-func finish(mailbox *os.File, run func(ctx context.Context) error, exit func(int)) int {
+func finish(mailbox *os.File, run func(ctx context.Context) error) int {
 	goexit := func() { // the goroutine is at its end: nobody is there to return to
 		exit(report(mailbox, &Report{Text: "the target called runtime.Goexit"}))
 	}
@@ -116,6 +119,9 @@ func finish(mailbox *os.File, run func(ctx context.Context) error, exit func(int
 	}
 	return 0
 }
+
+// exit ends this process; in the child of a fork without what the parent's main function has arranged for its own end.
+var exit = os.Exit
 
 // markReady tells the parent that this child has its argument.
 func markReady() {

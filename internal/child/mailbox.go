@@ -152,3 +152,9 @@ func cut(s string) string {
 	}
 	return s
 }
+
+// MarkTaken leaves the mark of orders that were taken, where they came by another way.
+func MarkTaken(f *os.File) error {
+	_, err := f.WriteAt(make([]byte, 8), 0)
+	return err
+}

@@ -203,6 +203,7 @@ func sysStatus(s *os.ProcessState) (ws syscall.WaitStatus, ok bool) {
 func init() {
 	life.Background("internal/child.(*Process).reap")
 	life.Background("internal/child.(*startThread).run")
+	life.Background("internal/child.awaitFork")
 	life.OnFork(func() error {
 		disownChildren()
 		return nil

@@ -17,7 +17,7 @@ var (
 	targets = map[string]Run{}
 	sealed  bool
 
-	services = map[string]func(extra int) error{}
+	services = map[string]func(arg []byte, extra int) error{}
 )
 
 // ErrUnknownTarget says that the program in the child has no target of this name.
@@ -56,8 +56,8 @@ func Find(name string) (Run, error) {
 }
 
 // Service makes run known under a name that no target can have: what a process does that is there for the module itself. It runs on the main
-// goroutine; the descriptors that were passed to it begin at extra.
-func Service(name string, run func(extra int) error) {
+// goroutine; arg is the call's, and the descriptors that were passed to it begin at extra.
+func Service(name string, run func(arg []byte, extra int) error) {
 	mu.Lock()
 	defer mu.Unlock()
 	services[serviceMark+name] = run
@@ -66,9 +66,9 @@ func Service(name string, run func(extra int) error) {
 const serviceMark = "\x00"
 
 // ServiceCall is the call that runs a service.
-func ServiceCall(name string) *Call { return &Call{Target: serviceMark + name} }
+func ServiceCall(name string, arg []byte) *Call { return &Call{Target: serviceMark + name, Arg: arg} }
 
-func findService(target string) func(extra int) error {
+func findService(target string) func(arg []byte, extra int) error {
 	mu.Lock()
 	defer mu.Unlock()
 	return services[target]

@@ -70,10 +70,15 @@ func (t *Target[A]) Encode(arg *A) (*Call, error) {
 
 // Closure is the target's call with this argument, for a child that has this process's memory: nothing is encoded.
 func (t *Target[A]) Closure(arg A) (func(ctx context.Context) error, error) {
+	return Ready(func(ctx context.Context) error { return t.fn(ctx, arg) }), t.late
+}
+
+// Ready makes a function of a forked child one that tells the parent when it begins.
+func Ready(fn func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		markReady()
-		return t.fn(ctx, arg)
-	}, t.late
+		return fn(ctx)
+	}
 }
 
 // A Call is a target with its encoded argument, and the segments that the handles in it belong to.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fb2d3dbd/multiproc/forkserver"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
@@ -29,6 +30,9 @@ type scene struct {
 func leftovers(before scene, patience time.Duration) []string {
 	// The family's segment lives as long as the process by design. Closed, it must leave as little as any other.
 	var left []string
+	if err := forkserver.Stop(); err != nil { // it too lives as long as the process
+		left = append(left, "the zygote: "+err.Error())
+	}
 	if d := shm.HasDefault(); d != nil {
 		if err := d.Close(); err != nil {
 			left = append(left, "the default segment: "+err.Error())
