@@ -2,7 +2,9 @@
 
 package fork
 
-// Bodies in fork_amd64.s.
+// Bodies in fork_amd64.s. The first three are for it alone.
+
+//lint:file-ignore U1000 The linter does not read assembly.
 
 func stopHandler()
 func restorer()

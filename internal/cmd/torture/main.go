@@ -2,6 +2,9 @@
 // checks exactly that nothing is lost, delivered twice, corrupt or hung. See docs/design/torture.md.
 //
 //	go run ./internal/cmd/torture queue -kills 1000
+//	go run ./internal/cmd/torture fork -forks 10000
+//
+// The suite fork kills nothing: it copies processes and has each copy prove that it is whole.
 //
 // It needs nothing but Go: it builds itself again with the crash points in. Progress goes to standard error; one line of
 // JSON on standard output ends the run. The exit code is 1 when anything is wrong and 2 when the command line is.
@@ -22,6 +25,7 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/torture"
+	"github.com/fb2d3dbd/multiproc/internal/torture/fork"
 	"github.com/fb2d3dbd/multiproc/internal/torture/locks"
 	"github.com/fb2d3dbd/multiproc/internal/torture/queue"
 	"github.com/fb2d3dbd/multiproc/spawn"
@@ -34,6 +38,7 @@ var suites = map[string]func(context.Context, torture.Options) torture.Result{
 }
 
 func main() {
+	fork.Worker()
 	spawn.Init()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
@@ -42,13 +47,17 @@ func main() {
 
 // run runs the command line. rebuild makes sure that the program has crash points.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, rebuild func() error) int {
+	if len(args) > 0 && args[0] == "fork" {
+		return runFork(ctx, args[1:], stdout, stderr)
+	}
 	if len(args) == 0 || suites[args[0]] == nil {
-		names := make([]string, 0, len(suites))
+		names := []string{"fork"}
 		for name := range suites {
 			names = append(names, name)
 		}
 		slices.Sort(names)
 		fmt.Fprintf(stderr, "usage: torture %s [-kills N] [-seconds S] [-victims V] [-seed N] [-patience D] [-v]\n", strings.Join(names, "|"))
+		fmt.Fprintf(stderr, "       torture fork [-forks N] [-kind K] [-case C] [-patience D]\n")
 		return 2
 	}
 	o := torture.Options{Log: stderr}
@@ -81,6 +90,34 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, rebuild f
 	res := suites[args[0]](ctx, o)
 	fmt.Fprintf(stdout, "%s\n", res.JSON())
 	if res.Trouble() || ctx.Err() != nil {
+		return 1
+	}
+	return 0
+}
+
+// runFork runs the command line of the suite that copies processes.
+func runFork(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o := fork.Options{Log: stderr}
+	f := flag.NewFlagSet("torture fork", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.IntVar(&o.Forks, "forks", 1000, "how many copies to make")
+	f.StringVar(&o.Kind, "kind", "", "copy only this kind of process: "+strings.Join(fork.Kinds, ", "))
+	f.StringVar(&o.Case, "case", "", "have the copies do only this: "+strings.Join(fork.Cases(), ", "))
+	f.DurationVar(&o.Patience, "patience", time.Minute, "how long a copy may take before it counts as hung")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	known := func(name string, all []string) bool { return name == "" || slices.Contains(all, name) }
+	if f.NArg() > 0 || o.Forks < 1 || o.Patience <= 0 || !known(o.Kind, fork.Kinds) || !known(o.Case, fork.Cases()) {
+		fmt.Fprintf(stderr, "torture: -forks is from 1, kind and case are among those named, and nothing follows the flags\n")
+		return 2
+	}
+	res := fork.Run(ctx, o)
+	fmt.Fprintf(stdout, "%s\n", res.JSON())
+	if res.Trouble() || res.Forks != o.Forks || ctx.Err() != nil {
 		return 1
 	}
 	return 0

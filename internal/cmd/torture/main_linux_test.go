@@ -30,7 +30,9 @@ func TestCommandLine(t *testing.T) {
 		code int
 		says string // on the standard error
 	}{
-		{nil, torture.Result{}, 2, "usage: torture fake|"},
+		{nil, torture.Result{}, 2, "usage: torture fake|fork|"},
+		{[]string{"fork", "-forks", "0"}, torture.Result{}, 2, "from 1"},
+		{[]string{"fork", "-case", "none"}, torture.Result{}, 2, "among those named"},
 		{[]string{"nothing"}, torture.Result{}, 2, "usage"},
 		{[]string{"fake", "-kills", "0"}, torture.Result{}, 2, "from 1"},
 		{[]string{"fake", "-kills", "x"}, torture.Result{}, 2, "invalid"},
