@@ -60,9 +60,7 @@ func (o *streamReceive) step(ch channel) error {
 			}
 		}
 		if s.got == s.size {
-			o.m = incoming{body: s.body[:s.size], rights: s.rights, listed: len(s.rights) > 0}
-			*s = stream{}
-			return nil
+			return o.finish(s)
 		}
 		if s.got == len(s.body) {
 			s.body = append(s.body, make([]byte, min(s.size-s.got, s.got))...)
@@ -73,6 +71,22 @@ func (o *streamReceive) step(ch channel) error {
 			return o.cut(err)
 		}
 	}
+}
+
+// finish hands the frame on, which ends it for the stream whatever is in it.
+func (o *streamReceive) finish(s *stream) error {
+	o.m = incoming{body: s.body[:s.size], rights: s.rights, listed: len(s.rights) > 0}
+	*s = stream{}
+	if !o.m.listed {
+		return nil
+	}
+	count, _, ok := cutNumber(o.m.body)
+	r := sys.Received{Rights: o.m.rights}
+	err := openCarrier(&r, ok && len(r.Rights) == 1 && count > 1, int(min(count, maxHandles+1)))
+	if o.m.rights = r.Rights; err != nil {
+		o.m.discard()
+	}
+	return err
 }
 
 func (o *streamReceive) readHead(ch channel, s *stream, n int) error {

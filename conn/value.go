@@ -9,7 +9,13 @@ import (
 )
 
 // Send sends v as one message, waiting for room until ctx ends. v is any value that a Target takes as its argument; it arrives with its type, which the
-// receiver asks for by [Recv] or has registered. Both ends must be built of the same source. The errors are those of [Conn.SendBytes], and those
+// receiver asks for by [Recv] or has registered.
+//
+// Handles may be in it, also for a process that is no relative: a Conn, an *os.File, a socket or listener of package net arrive as copies of the descriptor, a queue, a
+// lock, a value or a segment joins the receiver to the shared memory it stands in, which stays open there. That takes a connection over a Unix-domain
+// socket. A Conn over packets is shared from then on; one over a stream moves, and is [ErrMoved] here.
+//
+// Both ends must be built of the same source. The errors are those of [Conn.SendBytes], and those
 // of a value that cannot be sent.
 func (c *Conn) Send(ctx context.Context, v any) error { return c.sendValue(ctx, v, true) }
 
@@ -25,13 +31,13 @@ func (c *Conn) TryRecv() (any, error) { return c.recvValue(context.Background(),
 
 // Recv receives the next message from c, a T, waiting for one until ctx ends. A *T is taken for a T. A value of another type is an error, and gone.
 func Recv[T any](ctx context.Context, c *Conn) (T, error) {
-	know(reflect.TypeFor[T]())
+	know(*new(T))
 	return as[T](c.recvValue(ctx, true))
 }
 
 // TryRecv receives the next message from c, a T, or returns ErrEmpty.
 func TryRecv[T any](c *Conn) (T, error) {
-	know(reflect.TypeFor[T]())
+	know(*new(T))
 	return as[T](c.recvValue(context.Background(), false))
 }
 
@@ -55,36 +61,8 @@ func as[T any](v any, err error) (t T, _ error) {
 }
 
 // know registers the type of a value, as far as it can be: what cannot is refused when it is encoded or decoded.
-func know(t reflect.Type) {
-	if t != nil {
+func know(v any) {
+	if t := reflect.TypeOf(v); t != nil {
 		_ = codec.Know(t)
 	}
-}
-
-func (c *Conn) sendValue(ctx context.Context, v any, wait bool) error {
-	know(reflect.TypeOf(v))
-	buf := buffers.Get().(*[]byte)
-	b, err := codec.Append((*buf)[:0], &v, nil)
-	defer func() {
-		if cap(b) <= inlineMax {
-			*buf = b
-		}
-		buffers.Put(buf)
-	}()
-	if err != nil {
-		return fmt.Errorf("conn: %w", err)
-	}
-	return c.send(ctx, &outgoing{parts: [2][]byte{b}}, wait)
-}
-
-func (c *Conn) recvValue(ctx context.Context, wait bool) (v any, err error) {
-	m, err := c.receive(ctx, nil, c.limit.Load(), wait)
-	if err != nil {
-		return nil, err
-	}
-	defer m.free()
-	if err := codec.Decode(m.body, &v); err != nil {
-		return nil, fmt.Errorf("conn: %w", err)
-	}
-	return v, nil
 }

@@ -394,6 +394,12 @@ func forget(s *Segment) {
 	delete(openAll, s)
 	if openByID[s.id] == s {
 		delete(openByID, s.id)
+		for other := range openAll {
+			if other.id == s.id {
+				openByID[s.id] = other
+				break
+			}
+		}
 	}
 	if standard == s {
 		standard = nil

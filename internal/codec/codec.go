@@ -31,7 +31,7 @@ func Append[T any](dst []byte, v *T, seen func(v any)) ([]byte, error) {
 	if v == nil {
 		return dst, &EncodeError{Path: rootName(reflect.TypeFor[T]()), Err: errNilPointer}
 	}
-	return appendValue(dst, reflect.ValueOf(v).Elem(), seen)
+	return appendValue(dst, reflect.ValueOf(v).Elem(), seen, nil)
 }
 
 // Decode sets *v to the value that [Append] encoded as data; T has to be the
@@ -46,33 +46,34 @@ func Decode[T any](data []byte, v *T) error {
 	if v == nil {
 		return &DecodeError{Path: rootName(reflect.TypeFor[T]()), Err: errNilPointer}
 	}
-	return decodeValue(data, reflect.ValueOf(v).Elem())
+	return decodeValue(data, reflect.ValueOf(v).Elem(), nil)
 }
 
 var errNilPointer = errors.New("the pointer to the value is nil")
 
 // An encoder is the state of one Append.
 type encoder struct {
-	buf   []byte
-	seen  func(v any)
-	depth int   // pointers, slices, maps and interfaces on the way to the current value
-	refs  int   // those but for the interfaces
-	marks marks // stale from the number refs on
+	buf     []byte
+	seen    func(v any)
+	carrier any   // what goes along; see Handle
+	depth   int   // pointers, slices, maps and interfaces on the way to the current value
+	refs    int   // those but for the interfaces
+	marks   marks // stale from the number refs on
 }
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 // appendValue is Append for an addressable v.
-func appendValue(dst []byte, v reflect.Value, seen func(v any)) ([]byte, error) {
+func appendValue(dst []byte, v reflect.Value, seen func(v any), carrier any) ([]byte, error) {
 	p, err := programFor(v.Type())
 	if err != nil {
 		return dst, err
 	}
 	e := encoders.Get().(*encoder)
-	e.buf, e.seen, e.depth, e.refs = dst, seen, 0, 0
+	e.buf, e.seen, e.carrier, e.depth, e.refs = dst, seen, carrier, 0, 0
 	err = p.encode(e, v)
 	out := e.buf
-	e.buf, e.seen = nil, nil
+	e.buf, e.seen, e.carrier = nil, nil, nil
 	encoders.Put(e)
 	if err != nil {
 		return dst, newEncodeError(v.Type(), err)
@@ -91,22 +92,23 @@ func (e *encoder) uvarint(n int) {
 
 // A decoder is the state of one Decode.
 type decoder struct {
-	data  []byte
-	pos   int
-	depth int
-	spent int // bytes allocated ahead of what is decoded into them; see affordable
+	data    []byte
+	pos     int
+	depth   int
+	carrier any // what came along; see Handle
+	spent   int // bytes allocated ahead of what is decoded into them; see affordable
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // decodeValue is Decode for an addressable v.
-func decodeValue(data []byte, v reflect.Value) error {
+func decodeValue(data []byte, v reflect.Value, carrier any) error {
 	p, err := programFor(v.Type())
 	if err != nil {
 		return err
 	}
 	d := decoders.Get().(*decoder)
-	d.data = data
+	d.data, d.carrier = data, carrier
 	v.SetZero()
 	err = p.decode(d, v)
 	if err == nil && d.left() > 0 {

@@ -33,7 +33,7 @@ func FuzzDecode(f *testing.F) {
 		if i < 0 {
 			f.Fatalf("no type %T", v)
 		}
-		b, err := appendValue(nil, x, nil)
+		b, err := appendValue(nil, x, nil, nil)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -58,18 +58,18 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		typ := fuzzTypes[int(which)%len(fuzzTypes)]
 		v := reflect.New(typ).Elem()
-		if decodeValue(data, v) != nil {
+		if decodeValue(data, v, nil) != nil {
 			return
 		}
-		first, err := appendValue(nil, v, nil)
+		first, err := appendValue(nil, v, nil, nil)
 		if err != nil {
 			t.Fatalf("decoded a %v that cannot be encoded: %v", typ, err)
 		}
 		again := reflect.New(typ).Elem()
-		if err := decodeValue(first, again); err != nil {
+		if err := decodeValue(first, again, nil); err != nil {
 			t.Fatalf("%v from Append: %v", typ, err)
 		}
-		second, err := appendValue(nil, again, nil)
+		second, err := appendValue(nil, again, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

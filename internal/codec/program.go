@@ -89,6 +89,10 @@ func (c *compiler) compile(t reflect.Type) (*program, error) {
 
 func (c *compiler) build(p *program) error {
 	t := p.typ
+	if h, ok := handles.Load(t); ok {
+		buildHandle(p, h.(*handleType))
+		return nil
+	}
 	if m := selfEncoding(t); m != nil {
 		buildSelf(p, m)
 		return nil

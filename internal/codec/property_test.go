@@ -157,7 +157,7 @@ func drawEncoding(t *rapid.T) (v reflect.Value, b []byte) {
 	const depth = 4
 	v = reflect.New(drawType(t, depth)).Elem()
 	drawValue(t, v, depth)
-	b, err := appendValue(nil, v, nil)
+	b, err := appendValue(nil, v, nil, nil)
 	if err != nil {
 		t.Fatalf("Append(%v): %v", v.Type(), err)
 	}
@@ -175,7 +175,7 @@ func TestPropertyRoundTrip(t *testing.T) {
 			t.Fatalf("%v: %d bytes, but at least %d expected", v.Type(), len(b), p.min)
 		}
 		got := reflect.New(v.Type()).Elem()
-		if err := decodeValue(b, got); err != nil {
+		if err := decodeValue(b, got, nil); err != nil {
 			t.Fatalf("Decode(%v): %v", v.Type(), err)
 		}
 		if !reflect.DeepEqual(v.Interface(), got.Interface()) {
@@ -192,10 +192,10 @@ func TestPropertyDamage(t *testing.T) {
 				b[rapid.IntRange(0, len(b)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
 			}
 			got := reflect.New(v.Type()).Elem()
-			if err := decodeValue(b, got); err != nil { // and no panic
+			if err := decodeValue(b, got, nil); err != nil { // and no panic
 				continue
 			}
-			if err := decodeValue(append(b, 0), got); err == nil {
+			if err := decodeValue(append(b, 0), got, nil); err == nil {
 				t.Fatal("one byte too many was accepted")
 			}
 		}
