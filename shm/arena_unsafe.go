@@ -27,6 +27,9 @@ const (
 	KindCond
 	KindEvent
 	KindBarrier
+	KindMatrix
+	KindStruct
+	KindCell
 
 	KindUser Kind = 1 << 8
 )

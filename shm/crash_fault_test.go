@@ -98,3 +98,44 @@ func use(t *testing.T, name string) {
 		t.Error("the name is there at the end")
 	}
 }
+
+// TestCrashCell kills and stops a writer at each crash point of a Blob: readers read on, what was stored is whole, and the next writer
+// takes over from the dead.
+func TestCrashCell(t *testing.T) {
+	for _, point := range proctest.Points(t, "cell.") {
+		for _, action := range []string{"kill", "stop"} {
+			s := newSegment(t, nil)
+			b, err := shm.NewBlob(s, 100)
+			ok(t, err)
+			ok(t, b.Store(proctest.Context(t), make([]byte, 1))) // scribble's tenth is one of 10
+			if v, err := b.Load(); len(v) != 1 || err != nil {
+				t.Fatal(v, err)
+			}
+			p, err := scribble.Start(proctest.Context(t), scribbleArg{b, -1}, &spawn.Options{Env: []string{"MULTIPROC_FAULT=" + action + ":" + point + ":10"}})
+			ok(t, err)
+			if action == "stop" {
+				proctest.Eventually(t, func() bool { return proctest.Stopped(t, p.PID()) }, "a writer stops at "+point)
+			} else {
+				_ = p.Wait(proctest.Context(t))
+			}
+			want := 9 * 31 % 101
+			if point != "cell.stored" {
+				want = 8 * 31 % 101
+			}
+			v, err := b.Load()
+			ok(t, err)
+			ok(t, whole(v))
+			if len(v) != want {
+				t.Errorf("%s at %s: the value has %d bytes, want %d", action, point, len(v), want)
+			}
+			if action == "stop" {
+				ok(t, p.Kill())
+				_ = p.Wait(proctest.Context(t))
+			}
+			ok(t, b.Store(proctest.Context(t), []byte{1}))
+			if v, err := b.Load(); len(v) != 1 || err != nil {
+				t.Errorf("after a death at %s: %v, %v", point, v, err)
+			}
+		}
+	}
+}

@@ -104,7 +104,10 @@ func New(o *Options) (*Segment, error) {
 
 // fits refuses what is more than the machine's memory.
 func fits(n uint64) error {
-	if total, _ := sys.Memory(); n >= 64<<20 && total > 0 && n > total { // to know it takes longer than to make a small segment
+	if n < 64<<20 { // to ask takes longer than to make a small segment
+		return nil
+	}
+	if total, _ := sys.Memory(); total > 0 && n > total {
 		return fmt.Errorf("shm: %d bytes are more than the memory there is, %d: %w", n, total, ErrNoMemory)
 	}
 	return nil
@@ -112,6 +115,9 @@ func fits(n uint64) error {
 
 // available refuses what is more than the memory that can be had now: to ask the kernel for so much may end other processes.
 func available(n uint64) error {
+	if n < 1<<20 {
+		return nil
+	}
 	if _, left := sys.Memory(); left > 0 && n > left {
 		return fmt.Errorf("shm: %d bytes are more than the memory that is left, %d: %w", n, left, ErrNoMemory)
 	}

@@ -19,6 +19,7 @@ import (
 	"unsafe"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/life"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
@@ -176,7 +177,7 @@ func (t *Table) take(i int) (uint32, error) {
 	}
 	fault.Point("owner.join.locked")
 	pid := os.Getpid()
-	start, _ := sys.StartTime(pid)          // 0 where /proc has it not
+	start := startOf(pid)
 	atomic.StoreUint32(&r.pid, uint32(pid)) // pid and start pair with the loads in holder
 	atomic.StoreUint64(&r.start, start)
 	r.joined = time.Now().UnixNano()
@@ -188,6 +189,25 @@ func (t *Table) take(i int) (uint32, error) {
 	atomic.StoreUint32(&r.epoch, e) // pairs with the load in Alive
 	return token(i, e), nil
 }
+
+// startOf returns the start time of this process, whose pid this is: 0 where /proc has it not. It is asked for once in a life.
+func startOf(pid int) uint64 {
+	now := life.Count()
+	if s := started.Load(); s != nil && s.pid == pid && s.life == now {
+		return s.start
+	}
+	start, _ := sys.StartTime(pid)
+	started.Store(&incarnation{pid, now, start})
+	return start
+}
+
+type incarnation struct {
+	pid   int
+	life  uint32
+	start uint64
+}
+
+var started atomic.Pointer[incarnation]
 
 func baseName(args []string) string {
 	if len(args) == 0 {
