@@ -84,6 +84,20 @@ type allocArg struct {
 var allocate = spawn.NewTarget("shm.allocate", func(_ context.Context, a allocArg) error {
 	tok := uint64(a.Seg.Self())
 	for i := range a.Rounds {
+		if i%10 == 9 { // one that nobody is told of
+			ref, err := a.Seg.Reserve(shm.KindUser, i%3000)
+			if err != nil {
+				return err
+			}
+			if i%100 != 99 { // some are left behind, for the heirs
+				err = a.Seg.Free(ref)
+			} else if i%200 != 199 {
+				err = errors.Join(a.Seg.Publish(ref), a.Seg.Free(ref))
+			}
+			if err != nil {
+				return err
+			}
+		}
 		v, err := shm.NewArray[uint64](a.Seg, 1+i%100)
 		if err != nil {
 			return err
@@ -125,8 +139,93 @@ func TestArenaProcesses(t *testing.T) {
 			ok(t, victim.Kill())
 		}
 	}
+	ok(t, s.Check())
 	var exit *spawn.ExitError
 	if err := victim.Wait(proctest.Context(t)); !errors.As(err, &exit) || exit.Code != -9 {
 		t.Errorf("the victim ended with %v", err)
+	}
+}
+
+// An object that was reserved and not published is collected when the process that made it is dead, and not before; one that was published stays.
+func TestReserve(t *testing.T) {
+	s := newSegment(t, &shm.Options{Arena: 1 << 20})
+	other := again(t, s)
+	mine, err := other.Reserve(shm.KindUser, 100)
+	ok(t, err)
+	told, err := other.Reserve(shm.KindUser, 100)
+	ok(t, err)
+	ok(t, other.Publish(told))
+	ok(t, other.Publish(told))
+	if n, err := s.Collect(); n != 0 || err != nil {
+		t.Errorf("%d blocks of the living were collected, %v", n, err)
+	}
+	if _, err := s.At(mine, shm.KindUser); err != nil {
+		t.Errorf("an object that is not published cannot be used: %v", err)
+	}
+	ok(t, other.Close())
+	if n, err := s.Collect(); n != 1 || err != nil {
+		t.Errorf("%d blocks were collected, want 1, %v", n, err)
+	}
+	if _, err := s.At(mine, shm.KindUser); err == nil || s.Publish(mine) == nil {
+		t.Error("an object of the dead can still be used")
+	}
+	if _, err := s.At(told, shm.KindUser); err != nil {
+		t.Errorf("a published object of the dead: %v", err)
+	}
+	ok(t, s.Free(told))
+	ok(t, s.Check())
+	// A full arena of the dead's is as good as a free one.
+	third := again(t, s)
+	n := 0
+	for ; ; n++ {
+		if _, err := third.Reserve(shm.KindUser, 800); err != nil {
+			wantErr(t, err, shm.ErrNoSpace)
+			break
+		}
+	}
+	ok(t, third.Close())
+	for i := range n {
+		if _, err := s.Alloc(shm.KindUser, 800); err != nil {
+			t.Fatalf("of %d objects of the dead only %d were had again: %v", n, i, err)
+		}
+	}
+	ok(t, s.Check())
+}
+
+// Goroutines and processes allocate, free, die and collect, all at once; in the end every byte is there.
+func TestArenaUnderKills(t *testing.T) {
+	s := newSegment(t, &shm.Options{Arena: 4 << 20})
+	rounds := 15
+	if testing.Short() {
+		rounds = 3
+	}
+	for range rounds {
+		var all []*spawn.Process
+		for range 3 {
+			p, err := allocate.Start(proctest.Context(t), allocArg{s, 1 << 40}, nil)
+			ok(t, err)
+			all = append(all, p)
+		}
+		for _, p := range all {
+			n := len(s.Participants())
+			for i := range 2000 {
+				ref, err := s.Alloc(shm.KindUser, i)
+				ok(t, err)
+				ok(t, s.Free(ref))
+			}
+			proctest.Eventually(t, func() bool { return len(s.Participants()) >= min(n, 2) }, "the processes have begun")
+			_, err := s.Collect()
+			ok(t, err)
+			ok(t, p.Kill())
+		}
+		for _, p := range all {
+			_ = p.Wait(proctest.Context(t))
+		}
+		_, err := s.Collect()
+		ok(t, err)
+		ok(t, s.Check())
+		if n, err := s.Collect(); n != 0 || err != nil {
+			t.Errorf("a second Collect has found %d blocks, %v", n, err)
+		}
 	}
 }

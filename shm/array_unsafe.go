@@ -23,7 +23,10 @@ func NewArray[T any](s *Segment, n int) (*Array[T], error) {
 	if n < 0 || size > 0 && n > maxPart/size {
 		return nil, fmt.Errorf("shm: an array of %d elements of %d bytes", n, size)
 	}
-	ref, err := s.Alloc(KindArray, n*size)
+	ref, err := s.Reserve(KindArray, n*size)
+	if err == nil {
+		err = s.Publish(ref)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func NewBlob(s *Segment, capacity int) (*Blob, error) {
 	if capacity < 1 || capacity > math.MaxInt32 {
 		return nil, fmt.Errorf("shm: a value of up to %d bytes; the capacity must be from 1 to %d", capacity, math.MaxInt32)
 	}
-	ref, err := s.Alloc(KindCell, cellHeadSize+2*slotSize(capacity))
+	ref, err := s.Reserve(KindCell, cellHeadSize+2*slotSize(capacity))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +70,9 @@ func NewBlob(s *Segment, capacity int) (*Blob, error) {
 		return nil, err
 	}
 	(*cellHead)(unsafe.Pointer(&mem[0])).capacity = uint64(capacity)
+	if err := s.Publish(ref); err != nil {
+		return nil, err
+	}
 	return OpenBlob(s, ref)
 }
 

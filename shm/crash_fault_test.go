@@ -3,6 +3,7 @@
 package shm_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,40 +15,118 @@ import (
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
-// TestCrashArena kills a process at each crash point of the arena. Others allocate on, get nothing twice, and miss at most the
-// blocks that it had in hand.
+// TestCrashArena kills and stops a process at each crash point of the arena. Others allocate on, get nothing twice, and what the dead one had in hand is collected.
 func TestCrashArena(t *testing.T) {
 	for _, point := range proctest.Points(t, "arena.") {
-		for _, pass := range []int{1, 2, 150} {
+		if point == "arena.collecting" {
+			continue // TestCrashCollect
+		}
+		for _, c := range []struct {
+			action string
+			pass   int
+		}{{"kill", 1}, {"kill", 2}, {"kill", 4}, {"stop", 3}} {
+			action := c.action
 			s := newSegment(t, &shm.Options{Arena: 1 << 20})
 			p, err := allocate.Start(proctest.Context(t), allocArg{s, 1000}, &spawn.Options{
-				Env: []string{fmt.Sprintf("MULTIPROC_FAULT=kill:%s:%d", point, pass)},
+				Env: []string{fmt.Sprintf("MULTIPROC_FAULT=%s:%s:%d", action, point, c.pass)},
 			})
 			ok(t, err)
+			if action == "stop" {
+				proctest.Eventually(t, func() bool { return proctest.Stopped(t, p.PID()) }, "a process stops at "+point)
+			}
 			heir, err := allocate.Start(proctest.Context(t), allocArg{s, 500}, nil)
 			ok(t, err)
-			var exit *spawn.ExitError
-			if err := p.Wait(proctest.Context(t)); !errors.As(err, &exit) || exit.Code != -9 {
-				t.Errorf("no process was killed at pass %d of %s: %v", pass, point, err)
+			if action == "kill" {
+				var exit *spawn.ExitError
+				if err := p.Wait(proctest.Context(t)); !errors.As(err, &exit) || exit.Code != -9 {
+					t.Errorf("no process was killed at pass %d of %s: %v", c.pass, point, err)
+				}
 			}
 			ok(t, heir.Wait(proctest.Context(t)))
+			if action == "stop" {
+				ok(t, p.Kill())
+				_ = p.Wait(proctest.Context(t))
+			}
+			ok(t, s.Check())
+			_, err = s.Collect()
+			ok(t, err)
+			if n, err := s.Collect(); n != 0 || err != nil {
+				t.Errorf("after a death at %s a second Collect has found %d blocks, %v", point, n, err)
+			}
+			ok(t, s.Check())
+			// Every block that was ever made is free, or an object: the rest of the arena is had too, to the last byte.
 			held := map[uint64]bool{}
-			n := 0
-			for ; ; n++ {
-				ref, err := s.Alloc(shm.KindUser, 800)
+			total := 0
+			for size := 1 << 15; ; {
+				ref, err := s.Alloc(shm.KindUser, size)
 				if err != nil {
 					wantErr(t, err, shm.ErrNoSpace)
-					break
+					if size = size / 2; size == 0 {
+						break
+					}
+					continue
 				}
 				if held[ref.Offset] {
 					t.Fatalf("after a death at %s the block at %#x was given out twice", point, ref.Offset)
 				}
 				held[ref.Offset] = true
+				total += blockLength(size)
 			}
-			if n < 1000 { // of 1024: the processes used some blocks of each smaller class, and two hands full are lost
-				t.Errorf("after a death at %s only %d objects of 1 KiB could be had", point, n)
+			if total != 1<<20 {
+				t.Errorf("after a death at %s only %d bytes of %d can be had", point, total, 1<<20)
 			}
+			ok(t, s.Check())
 		}
+	}
+}
+
+// blockLength returns the bytes that an object of so many takes.
+func blockLength(size int) int {
+	head := 128
+	if size+32 <= 128 {
+		head = 32
+	}
+	n := 64
+	for n < size+head {
+		n *= 2
+	}
+	return n
+}
+
+// collector collects what others have left.
+var collector = spawn.NewTarget("shm.collector", func(_ context.Context, s *shm.Segment) error {
+	_, err := s.Collect()
+	return err
+})
+
+// TestCrashCollect kills who collects: the next one has all of it.
+func TestCrashCollect(t *testing.T) {
+	for _, point := range []string{"arena.collecting", "arena.cleared", "arena.pushed", "arena.freed"} {
+		s := newSegment(t, &shm.Options{Arena: 1 << 20})
+		dead := again(t, s)
+		for i := range 10 {
+			_, err := dead.Reserve(shm.KindUser, 100*i)
+			ok(t, err)
+		}
+		ok(t, dead.Close())
+		p, err := collector.Start(proctest.Context(t), s, &spawn.Options{Env: []string{"MULTIPROC_FAULT=kill:" + point + ":3"}})
+		ok(t, err)
+		var exit *spawn.ExitError
+		if err := p.Wait(proctest.Context(t)); !errors.As(err, &exit) || exit.Code != -9 {
+			t.Errorf("nobody was killed at %s: %v", point, err)
+		}
+		ok(t, s.Check())
+		want := 8 // two were done with
+		if point == "arena.freed" || point == "arena.pushed" {
+			want = 7
+		}
+		if n, err := s.Collect(); n != want && n != want+1 || err != nil {
+			t.Errorf("after a death at %s %d blocks were left, want %d, %v", point, n, want, err)
+		}
+		if n, err := s.Collect(); n != 0 || err != nil {
+			t.Errorf("after a death at %s %d blocks were left at last, %v", point, n, err)
+		}
+		ok(t, s.Check())
 	}
 }
 

@@ -1,6 +1,7 @@
 package shm_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -80,4 +81,91 @@ func ExampleNewShareableList() {
 	}
 	fmt.Println(l.Len())
 	// Output: howdy -273.154 42 <nil> true 5
+}
+
+// A matrix whose rows several processes work on, each on its part.
+func ExampleNewMatrix() {
+	seg, err := shm.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer seg.Close()
+	m, err := shm.NewMatrix[float64](seg, 2, 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	right := m.Sub(0, 1, 2, 2)
+	right.Set(1, 1, 0.5)
+	for i, row := range m.All() {
+		fmt.Println(i, row)
+	}
+	// Output:
+	// 0 [0 0 0]
+	// 1 [0 0 0.5]
+}
+
+// A struct whose layout is checked when another program opens it.
+func ExampleNewStruct() {
+	seg, err := shm.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer seg.Close()
+	type stats struct {
+		Hits  uint64
+		Ratio float64
+	}
+	v, err := shm.NewStruct(seg, stats{Hits: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v.Ptr().Ratio = 0.5
+	x, err := v.Load()
+	fmt.Println(x, err)
+	type other struct {
+		Ratio float64
+		Hits  uint64
+	}
+	_, err = shm.OpenStruct[other](seg, v.Ref())
+	fmt.Println(err != nil)
+	// Output:
+	// {1 0.5} <nil>
+	// true
+}
+
+// A text that readers always see whole, whoever dies while writing it.
+func ExampleNewText() {
+	seg, err := shm.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer seg.Close()
+	status, err := shm.NewText(seg, 100)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = status.Store(context.Background(), "ready")
+	text, e := status.Load()
+	fmt.Println(text, err, e)
+	// Output: ready <nil> <nil>
+}
+
+// An object that is collected if this process dies before it is complete.
+func ExampleSegment_Reserve() {
+	seg, err := shm.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer seg.Close()
+	ref, err := seg.Reserve(shm.KindUser, 1000)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mem, err := seg.At(ref, shm.KindUser)
+	if err != nil {
+		log.Fatal(err)
+	}
+	copy(mem, "a message")
+	fmt.Println(seg.Publish(ref), seg.Free(ref))
+	// Output: <nil> <nil>
 }

@@ -21,8 +21,8 @@ type header struct {
 	created      int64       // byte 64: unix nanoseconds
 	flags        uint64      // byte 72
 	_            [48]byte
-	bump         uint64          // byte 128: first arena byte that was never allocated
-	free         [classes]uint64 // byte 136: per size class a stack of freed blocks, tag:28 | offset/64:36
+	bump         uint64          // byte 128: where nothing was ever allocated, and who has taken the last block before it
+	free         [classes]uint64 // byte 136: per size class the head of its list of free blocks
 	_            [40]byte
 	name         [256]byte // byte 512: zeros behind it
 }
@@ -58,11 +58,14 @@ type geometry struct {
 
 const maxPart = 1 << (31 + 16*(bits.UintSize/64)) // 2 GiB or 128 TiB: no sum of parts overflows
 
+// maxArena is what the words of the arena have room for.
+const maxArena = firstMask * minBlock
+
 func newGeometry(participants, user, arena uint64) (geometry, error) {
 	if participants < 1 || participants > owner.Max {
 		return geometry{}, fmt.Errorf("shm: a segment has 1 to %d participants, not %d", owner.Max, participants)
 	}
-	if user > maxPart/4 || arena > maxPart/4 {
+	if user > maxPart/4 || arena > min(maxPart/4, maxArena) {
 		return geometry{}, fmt.Errorf("shm: a segment of %d + %d bytes is too large", user, arena)
 	}
 	// Parts begin at multiples of the kernel's page, so that memory can be given back by the page.

@@ -33,7 +33,7 @@ func NewMatrix[T any](s *Segment, rows, cols int) (*Matrix[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	ref, err := s.Alloc(KindMatrix, int(unsafe.Sizeof(matrixHead{}))+size)
+	ref, err := s.Reserve(KindMatrix, int(unsafe.Sizeof(matrixHead{}))+size)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +44,9 @@ func NewMatrix[T any](s *Segment, rows, cols int) (*Matrix[T], error) {
 	var zero T
 	h := (*matrixHead)(unsafe.Pointer(&mem[0]))
 	h.rows, h.cols, h.elem = uint64(rows), uint64(cols), uint64(unsafe.Sizeof(zero))
+	if err := s.Publish(ref); err != nil {
+		return nil, err
+	}
 	return OpenMatrix[T](s, ref)
 }
 

@@ -78,6 +78,7 @@ type Segment struct {
 	name    string
 	label   *label      // the file under the name, or nil
 	exposed atomic.Bool // a slice of mem was handed out
+	looks   bool        // it is a Window's: mem is for reading alone
 }
 
 // New makes an anonymous segment. It is freed when the last process that has it open closes it or ends.

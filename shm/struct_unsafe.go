@@ -74,7 +74,7 @@ func NewStruct[T any](s *Segment, v T) (*Struct[T], error) {
 		return nil, err
 	}
 	size := unsafe.Sizeof(v)
-	ref, err := s.Alloc(KindStruct, int(unsafe.Sizeof(structHead{})+size))
+	ref, err := s.Reserve(KindStruct, int(unsafe.Sizeof(structHead{})+size))
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func NewStruct[T any](s *Segment, v T) (*Struct[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return x, x.Store(v)
+	return x, firstOf(x.Store(v), s.Publish(ref))
 }
 
 // OpenStruct views the object that ref names as a T, after checking that it was made as one.

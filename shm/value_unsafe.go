@@ -47,7 +47,7 @@ func NewValue[T any](s *Segment, v T) (*Value[T], error) {
 	if err := checkType[T](); err != nil {
 		return nil, err
 	}
-	ref, err := s.Alloc(KindValue, int(unsafe.Sizeof(v)))
+	ref, err := s.Reserve(KindValue, int(unsafe.Sizeof(v)))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func NewValue[T any](s *Segment, v T) (*Value[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return x, x.Store(v)
+	return x, firstOf(x.Store(v), s.Publish(ref))
 }
 
 // OpenValue views the object that ref names as a T. Size and kind are checked; that it was made as a T is for the caller

@@ -124,6 +124,18 @@ func Number(tok uint32) int { return number(tok) }
 
 func number(tok uint32) int { return int(tok & (1<<numberBits - 1)) }
 
+// TokenOf returns the token of the participant with this number, or of the last one that had it.
+func (t *Table) TokenOf(i int) uint32 {
+	if i < 1 || i > t.n {
+		return 0
+	}
+	e := atomic.LoadUint32(&t.at(i).epoch)
+	if e&1 == 0 {
+		e-- // raised when the last holder left, or was found dead
+	}
+	return token(i, e)
+}
+
 // Join takes a record and its byte for this process and returns the token.
 func (t *Table) Join() (uint32, error) {
 	first := int((atomic.AddUint32(&(*cursor)(unsafe.Pointer(&t.mem[0])).next, 1) - 1) % uint32(t.n))
