@@ -304,7 +304,7 @@ func TestHugeAndPrefault(t *testing.T) {
 		clear(s.Bytes())
 		ok(t, s.Close())
 	}
-	_, err := shm.New(&shm.Options{Arena: 1 << 45, Prefault: true})
+	_, err := shm.New(&shm.Options{Arena: 1 << 41, Prefault: true})
 	wantErr(t, err, shm.ErrNoMemory)
 }
 
