@@ -72,8 +72,12 @@ func (t *Target[A]) Start(ctx context.Context, arg A, o *ProcessOptions) (*Proce
 	if err != nil {
 		return nil, err
 	}
+	var p *Process
 	if m == ForkServer {
-		return zygote.Start(ctx, call, o.plain())
+		p, err = zygote.Start(ctx, call, o.plain())
+	} else {
+		p, err = child.Spawn(ctx, call, o.plain())
 	}
-	return child.Spawn(ctx, call, o.plain())
+	call.End(err == nil)
+	return p, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -37,7 +38,6 @@ type Listener struct {
 	l     net.Listener
 	o     ListenOptions
 	start sync.Once
-	ready chan *Conn
 	slots chan struct{} // one place for each peer before Accept
 	done  chan struct{}
 	dead  chan struct{} // closed when the socket has failed, err says why
@@ -47,6 +47,8 @@ type Listener struct {
 	path  *socketPath // to be removed
 
 	mu      sync.Mutex
+	ready   []*Conn       // through with the handshakes, for Accept
+	changed chan struct{} // closed when another is ready
 	last    net.Addr
 	shaking list.List // of *peer, the first longest
 }
@@ -66,7 +68,7 @@ func Listen(network, address string, o *ListenOptions) (*Listener, error) {
 	if err := checkNetwork(network, o.TLS); err != nil {
 		return nil, err
 	}
-	l := &Listener{o: *o, ready: make(chan *Conn), done: make(chan struct{}), dead: make(chan struct{})}
+	l := &Listener{o: *o, changed: make(chan struct{}), done: make(chan struct{}), dead: make(chan struct{})}
 	if l.o.Pending <= 0 {
 		l.o.Pending = 128
 	}
@@ -116,29 +118,59 @@ func (l *Listener) LastAccepted() net.Addr {
 }
 
 // Accept returns the next connection whose peer has passed the handshakes, waiting for one until ctx ends. Peers that fail them, or keep silent, delay nobody.
-// The error matches os.ErrClosed after Close.
-func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
-	select {
-	case <-l.done:
-		return nil, ErrClosed
-	default:
+// The handshakes begin with the first call of Accept, Poll or TryPoll. The error matches os.ErrClosed after Close.
+func (l *Listener) Accept(ctx context.Context) (c *Conn, err error) {
+	err = l.wait(ctx, func() {
+		c = l.ready[0]
+		l.ready = slices.Delete(l.ready, 0, 1)
+		l.last = c.RemoteAddr()
+		<-l.slots
+	})
+	return c, err
+}
+
+// Poll waits until a connection can be accepted at once, or until ctx ends. Another goroutine may accept it first.
+func (l *Listener) Poll(ctx context.Context) error { return l.wait(ctx, func() {}) }
+
+// TryPoll reports whether a connection can be accepted at once.
+func (l *Listener) TryPoll() (bool, error) {
+	l.start.Do(func() { l.all.Go(l.serve) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed() {
+		return false, ErrClosed
 	}
+	return len(l.ready) > 0, nil
+}
+
+// wait waits until somebody is ready and calls fn then, with the lock held.
+func (l *Listener) wait(ctx context.Context, fn func()) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	l.start.Do(func() { l.all.Go(l.serve) })
-	select {
-	case c := <-l.ready:
+	for {
 		l.mu.Lock()
-		l.last = c.RemoteAddr()
+		changed := l.changed
+		if l.closed() {
+			l.mu.Unlock()
+			return ErrClosed
+		}
+		if len(l.ready) > 0 {
+			fn()
+			l.mu.Unlock()
+			return nil
+		}
 		l.mu.Unlock()
-		return c, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-l.done:
-		return nil, ErrClosed
-	case <-l.dead:
-		return nil, l.err
+		select {
+		case <-changed:
+		case <-l.done:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.dead:
+			return l.err
+		}
 	}
 }
 
@@ -156,6 +188,12 @@ func (l *Listener) Close() error {
 		l.mu.Unlock()
 		l.start.Do(func() {})
 		l.all.Wait()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, c := range l.ready {
+			_ = c.Close() // nobody has had it
+		}
+		l.ready = nil
 	})
 	if err != nil {
 		return fmt.Errorf("conn: %w", err)
@@ -250,7 +288,6 @@ var errMakeRoom = errors.New("conn: the peer had to make room for another")
 
 // shake brings a peer through the handshakes and to Accept.
 func (l *Listener) shake(p *peer, e *list.Element) {
-	defer func() { <-l.slots }()
 	ctx, cancel := context.WithTimeout(context.Background(), orTimeout(l.o.HandshakeTimeout))
 	defer cancel()
 	var c *Conn
@@ -261,27 +298,26 @@ func (l *Listener) shake(p *peer, e *list.Element) {
 		c, err = admitted(ctx, p.c, l.o.Key, true)
 	}
 	l.mu.Lock()
-	out := p.out
-	if !out {
+	switch {
+	case !p.out:
 		l.shaking.Remove(e)
-	}
-	l.mu.Unlock()
-	if out {
-		if err == nil {
-			_ = c.Close() // it was closed under its feet
-		}
+	case err == nil:
+		_ = c.Close() // it was closed under its feet
+		err = errMakeRoom
+	default:
 		err = errMakeRoom
 	}
+	if err == nil { // the place is the connection's until it is accepted
+		l.ready = append(l.ready, c)
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+	l.mu.Unlock()
 	if err != nil {
+		<-l.slots
 		if l.o.OnRefused != nil && !l.closed() {
 			l.o.OnRefused(p.c.RemoteAddr(), err)
 		}
-		return
-	}
-	select {
-	case l.ready <- c:
-	case <-l.done:
-		c.Close()
 	}
 }
 

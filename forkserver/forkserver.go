@@ -113,7 +113,9 @@ func (t *Target[A]) Start(ctx context.Context, arg A, o *Options) (*Process, err
 	if o == nil {
 		o = &Options{}
 	}
-	return zygote.Start(ctx, call, &child.Options{Name: o.Name, Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Env: o.Env, Dir: o.Dir})
+	p, err := zygote.Start(ctx, call, &child.Options{Name: o.Name, Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Env: o.Env, Dir: o.Dir})
+	call.End(err == nil)
+	return p, err
 }
 
 // Init makes this program able to start processes. It is the first statement of main, and of TestMain in tests. In a

@@ -104,7 +104,9 @@ func (t *Target[A]) Start(ctx context.Context, arg A, o *Options) (*Process, err
 	if err != nil {
 		return nil, err
 	}
-	return child.Spawn(ctx, call, (*child.Options)(o))
+	p, err := child.Spawn(ctx, call, (*child.Options)(o))
+	call.End(err == nil)
+	return p, err
 }
 
 // Init makes this program able to start processes. It is the first statement of main, and of TestMain in tests. In a

@@ -83,6 +83,9 @@ func NewIn(fds []int) *In { return &In{fds: fds} }
 
 // Take is [Receiver]'s.
 func (in *In) Take(n uint64) (int, error) {
+	if in == nil {
+		return -1, ErrNoCarrier
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if n >= uint64(len(in.fds)) || in.fds[n] < 0 {
@@ -95,6 +98,9 @@ func (in *In) Take(n uint64) (int, error) {
 
 // Close closes the descriptors that nobody has taken.
 func (in *In) Close() {
+	if in == nil {
+		return
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, fd := range in.fds {

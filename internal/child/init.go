@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 
+	"github.com/fb2d3dbd/multiproc/internal/cargo"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
@@ -137,9 +139,22 @@ func report(mailbox *os.File, r *Report) int {
 	return 1
 }
 
-// attach joins the segments that the parent passed.
+// arrived are the open files and sockets in the argument of this process's target, until it is decoded.
+var arrived atomic.Pointer[cargo.In]
+
+// attach joins the segments that the parent passed, and keeps the files behind them for the argument.
 func attach(o *Orders, fds []int) error {
-	for _, fd := range fds {
+	if o.Files < 0 || o.Files > len(fds) {
+		return fmt.Errorf("%d files of %d descriptors", o.Files, len(fds))
+	}
+	files := fds[len(fds)-o.Files:]
+	for _, fd := range files {
+		if err := sys.SetCloexec(fd); err != nil {
+			return err
+		}
+	}
+	arrived.Store(cargo.NewIn(files))
+	for _, fd := range fds[:len(fds)-o.Files] {
 		s, err := shm.Attach(fd)
 		if err != nil {
 			return err

@@ -17,7 +17,8 @@ type Orders struct {
 	Name      string // of the process
 	ParentPID int
 	Arg       []byte
-	Segments  int      // descriptors of segments that follow the mailbox's
+	Segments  int      // descriptors that follow the mailbox's: of segments,
+	Files     int      // and the last so many of them of what is in the argument
 	Method    string   // by which the family starts processes where no method is named; "" is none
 	Env       []string // the child's environment, where it cannot come with the process
 	Default   uint64   // id of the segment among them that the family shares, or 0

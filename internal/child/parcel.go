@@ -45,8 +45,8 @@ type Parcel struct {
 	Options  *Options
 	Stdio    [3]*os.File // the caller's
 	Mail     *os.File    // the mailbox
-	Segments []*os.File
-	Service  bool // the child is none that a user has started
+	Segments []*os.File  // and the files in the argument behind them
+	Service  bool        // the child is none that a user has started
 }
 
 // NewParcel makes the mailbox of a child, without orders, for a call of this name.
@@ -92,17 +92,29 @@ func (c *Call) Pack(o *Options, edit func(*Orders)) (*Parcel, error) {
 	if edit != nil {
 		edit(&orders)
 	}
+	segs = segs[:orders.Segments]
+	orders.Files = len(c.cargo.FDs())
+	orders.Segments += orders.Files
 	if err := WriteOrders(p.Mail, &orders); err != nil {
 		p.Close()
 		return nil, fmt.Errorf("multiproc: write the child's orders: %w", err)
 	}
-	for _, s := range segs[:orders.Segments] {
+	for _, s := range segs {
 		fd, err := s.Export()
+		if err == nil {
+			p.Segments = append(p.Segments, os.NewFile(uintptr(fd), "segment"))
+			continue
+		}
+		p.Close()
+		return nil, fmt.Errorf("multiproc: %w", err)
+	}
+	for _, fd := range c.cargo.FDs() {
+		dup, err := sys.DupFD(fd)
 		if err != nil {
 			p.Close()
 			return nil, fmt.Errorf("multiproc: %w", err)
 		}
-		p.Segments = append(p.Segments, os.NewFile(uintptr(fd), "segment"))
+		p.Segments = append(p.Segments, os.NewFile(uintptr(dup), "file"))
 	}
 	return p, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/fb2d3dbd/multiproc/internal/cargo"
 	"github.com/fb2d3dbd/multiproc/internal/codec"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
@@ -34,7 +35,10 @@ func NewTarget[A any](name string, fn func(ctx context.Context, arg A) error) *T
 	t := &Target[A]{name: name, fn: fn}
 	late := Register(name, func(ctx context.Context, b []byte) error {
 		var arg A
-		if err := codec.Decode(b, &arg); err != nil {
+		in := arrived.Swap(nil)
+		err := codec.DecodeWith(b, &arg, in)
+		in.Close()
+		if err != nil {
 			return fmt.Errorf("decode the argument of target %q: %w", name, err)
 		}
 		markReady()
@@ -51,7 +55,7 @@ func NewTarget[A any](name string, fn func(ctx context.Context, arg A) error) *T
 // Name returns the name that the target is registered under.
 func (t *Target[A]) Name() string { return t.name }
 
-// Encode makes the target's call with this argument something that can be sent to a child.
+// Encode makes the target's call with this argument something that can be sent to a child. The caller ends the call once it is known whether the child was started.
 func (t *Target[A]) Encode(arg *A) (*Call, error) {
 	if t.late != nil {
 		return nil, t.late
@@ -60,8 +64,9 @@ func (t *Target[A]) Encode(arg *A) (*Call, error) {
 		return nil, t.err
 	}
 	c := &Call{Target: t.name}
-	b, err := codec.Append(nil, arg, c.need)
+	b, err := codec.AppendWith(nil, arg, c.need, &c.cargo)
 	if err != nil {
+		c.End(false)
 		return nil, fmt.Errorf("multiproc: argument of target %q: %w", t.name, err)
 	}
 	c.Arg = b
@@ -86,7 +91,11 @@ type Call struct {
 	Target   string
 	Arg      []byte
 	Segments []*shm.Segment
+	cargo    cargo.Out // open files and sockets in the argument
 }
+
+// End gives back what is the call's own, and tells what was in the argument whether it was sent.
+func (c *Call) End(sent bool) { c.cargo.End(sent) }
 
 func (c *Call) need(v any) {
 	h, ok := v.(interface{ Segment() *shm.Segment })
