@@ -17,10 +17,11 @@ func TestMain(m *testing.M) {
 	proctest.Main(m)
 }
 
-// perCase is how often each thing is done by a copy.
-const perCase = 200
+// perCase is how often each thing is done by a copy. The command does each as often as it is told to.
+const perCase = 27
 
-// TestFork has each case done 200 times, by copies of quiet, busy and frozen processes.
+// TestFork has each case done by copies of quiet, busy and frozen processes. A fork that takes longer than patience is a hung one;
+// all of them together may take what they need.
 func TestFork(t *testing.T) {
 	if err := primitive.Available(); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
@@ -29,7 +30,7 @@ func TestFork(t *testing.T) {
 	if testing.Short() {
 		forks = 9 * len(cases)
 	}
-	res := Run(proctest.Context(t), Options{Forks: forks, Case: os.Getenv("FORK_CASE"), Kind: os.Getenv("FORK_KIND"), Patience: 30 * time.Second, Log: os.Stderr})
+	res := Run(t.Context(), Options{Forks: forks, Case: os.Getenv("FORK_CASE"), Kind: os.Getenv("FORK_KIND"), Patience: 30 * time.Second, Log: os.Stderr})
 	t.Logf("%s", res.JSON())
 	if res.Trouble() || res.Forks != forks {
 		t.Errorf("%+v", res)
