@@ -31,6 +31,10 @@ type MPMC struct {
 	coming  func() bool
 	members *owner.Members
 	limit   int // of deliveries
+	blocks  Blocks
+
+	// deserted, if not nil, stands in for abandoned: it looks whether those who could end a wait are gone, and closes the queue if so.
+	deserted func() error
 
 	life   atomic.Uint32 // life.Count when me was set
 	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number
@@ -67,6 +71,8 @@ type MPMCOptions struct {
 	MaxDeliveries int
 	// Zeroed says that the memory is known to hold zeros, as that of a new segment does: what is not used is then not touched.
 	Zeroed bool
+
+	unitShift int // log2 of a unit's bytes; 0: chosen
 }
 
 const (
@@ -101,7 +107,7 @@ func (o *MPMCOptions) geometry() (g geometry, err error) {
 		memberMax: or(o.Members, maxMembers),
 	}
 	if arena := o.Arena; arena > g.inline() {
-		shift := max(8, bits.Len(uint(arena-1))-10) // about a thousand units
+		shift := or(o.unitShift, max(8, bits.Len(uint(arena-1))-10)) // about a thousand units
 		if shift > maxUnitShift {
 			return g, fmt.Errorf("ringbuf: an Arena of %d bytes is too large", arena)
 		}

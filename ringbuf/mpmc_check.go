@@ -152,6 +152,12 @@ func (c *checker) slot(k uint64, w slotWord, queued bool) error {
 		return nil // how far its owner has come with it is nobody's business
 	}
 	size := atomic.LoadUint64(q.sizeOf(k))
+	if size&outsideFlag != 0 {
+		if _, err := q.space(k, size); err != nil {
+			return err
+		}
+		size = size&^(outsideFlag|lengthMask) | uint64(q.ticket())
+	}
 	if size&largeFlag == 0 {
 		if n := size & lengthMask; n > uint64(q.inline()) || c.units[k] != 0 {
 			return q.corrupt("%d bytes and %d units in a slot of %d bytes", n, c.units[k], q.inline())

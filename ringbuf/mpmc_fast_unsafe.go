@@ -109,7 +109,7 @@ func (q *MPMC) getFast(buf []byte) ([]byte, fast) {
 	cpu.StoreRelease64(&q.hdr.headPos, q.next(h))
 	fault.Point("mpmc.fast.head")
 	n := atomic.LoadUint64((*uint64)(unsafe.Add(slot, 16))) // read once, then checked
-	if n&largeFlag != 0 || n&lengthMask > q.stride-slotHead {
+	if n&(largeFlag|outsideFlag) != 0 || n&lengthMask > q.stride-slotHead {
 		return q.getRest(identity{uint32(me >> myToken), id}, k, h, buf)
 	}
 	n &= lengthMask

@@ -226,17 +226,8 @@ func (q *MPMC) empty(me identity, c *uint64, e cell, h uint64) error {
 func (q *MPMC) open(me identity, k, p uint64) (held, error) {
 	size := atomic.LoadUint64(q.sizeOf(k)) // read once, then checked
 	h := held{slot: k, pos: p, deliveries: deliveriesOf(size)}
-	n := size & lengthMask
 	var err error
-	switch {
-	case size&largeFlag != 0:
-		h.msg, err = q.run(k, n)
-	case n > uint64(q.inline()):
-		err = q.corrupt("a message of %d bytes in a slot of %d", n, q.inline())
-	default:
-		h.msg = q.body(k)[:n:n]
-	}
-	if err != nil {
+	if h.msg, err = q.space(k, size); err != nil {
 		q.free(k) // nobody can make anything of it
 		return held{}, q.failed(me, err)
 	}

@@ -45,7 +45,7 @@ func (q *MPMC) TryReserve(n int) (*Reservation, error) {
 	r := &Reservation{q: q, me: me, slot: k}
 	if n <= q.inline() {
 		r.buf = q.body(k)[:n:n]
-	} else if r.buf, err = q.run(k, uint64(n)); err != nil {
+	} else if r.buf, err = q.space(k, atomic.LoadUint64(q.sizeOf(k))); err != nil {
 		q.free(k) // somebody wrote over it
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (q *MPMC) put(me identity, msg []byte) error {
 	}
 	if len(msg) <= q.inline() {
 		copy(q.body(k), msg)
-	} else if mem, err := q.run(k, uint64(len(msg))); err == nil {
+	} else if mem, err := q.space(k, atomic.LoadUint64(q.sizeOf(k))); err == nil {
 		copy(mem, msg)
 	} else {
 		q.free(k) // somebody wrote over it
@@ -113,7 +113,8 @@ func (q *MPMC) claim(me identity, n int) (k uint64, err error) {
 		return 0, q.failed(me, ErrClosed)
 	}
 	large := n > q.inline()
-	if n < 0 || large && n > q.largest() {
+	outside := large && q.isOutside(n)
+	if n < 0 || large && !outside && n > q.largest() {
 		return 0, fmt.Errorf("%w: %d bytes; the queue takes up to %d", ErrTooLarge, n, q.largest())
 	}
 	t, _, err := q.locate() // a full queue is found out before anything is touched
@@ -134,18 +135,28 @@ func (q *MPMC) claim(me identity, n int) (k uint64, err error) {
 		*q.sizeOf(k) = deliveryOne | uint64(n)
 		return k, nil
 	}
-	first, count, err := q.claimUnits(k, n)
+	need := n
+	if outside {
+		need = q.ticket()
+	}
+	first, count, err := q.claimUnits(k, need)
 	if err != nil && q.mayBury() {
 		if _, err = q.bury(me.token); err == nil {
-			first, count, err = q.claimUnits(k, n)
+			first, count, err = q.claimUnits(k, need)
 		}
 	}
 	if err != nil {
 		q.free(k)
 		return 0, q.failed(me, err)
 	}
-	*q.sizeOf(k) = largeFlag | deliveryOne | uint64(n)
+	*q.sizeOf(k) = largeFlag | deliveryOne | uint64(need)
 	*q.runWord(k) = first | count<<32
+	if outside {
+		if err := q.claimBlock(k, n); err != nil {
+			q.release(me, k)
+			return 0, q.failed(me, err)
+		}
+	}
 	return k, nil
 }
 
@@ -264,6 +275,7 @@ func (q *MPMC) release(me identity, k uint64) {
 	if q.units != nil && atomic.LoadUint64(q.sizeOf(k))&largeFlag != 0 {
 		cpu.StoreRelease64(q.wordOf(k), uint64(makeWord(stateOwn, me.id, 0))) // the acknowledgement, if it was a message that was taken
 		fault.Point("mpmc.release.emptied")
+		q.freeBlock(k)
 		q.freeUnits(k)
 	}
 	q.free(k)

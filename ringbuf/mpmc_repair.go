@@ -54,6 +54,9 @@ func (q *MPMC) repair(d uint64) error {
 		if err != nil {
 			return err
 		}
+		if own {
+			q.freeBlock(k)
+		}
 		if own && q.units == nil {
 			q.free(k)
 		} else if own {
@@ -135,6 +138,9 @@ func (q *MPMC) idle(cannot uint64) error {
 		return err
 	}
 	q.lookAgain()
+	if q.deserted != nil {
+		return q.deserted()
+	}
 	if q.abandoned(me, cannot) {
 		return ErrPeerDied
 	}

@@ -62,16 +62,18 @@ func makeWord(state, owner, pos uint64) slotWord {
 	return slotWord(state<<stateShift | owner<<posBits | pos)
 }
 
-// Size words: large:1 | deliveries:15 | length:48. Written by the slot's owner alone.
+// Size words: large:1 | deliveries:15 | outside:1 | length:47. Written by the slot's owner alone.
 const (
-	lengthBits    = 48
+	lengthBits    = 47
 	lengthMask    = 1<<lengthBits - 1
-	deliveryOne   = 1 << lengthBits
+	outsideFlag   = 1 << lengthBits // the message has a block of its own
+	deliveryShift = lengthBits + 1
+	deliveryOne   = 1 << deliveryShift
 	maxDeliveries = 1<<15 - 1
 	largeFlag     = 1 << 63
 )
 
-func deliveriesOf(size uint64) int { return int(size >> lengthBits & maxDeliveries) }
+func deliveriesOf(size uint64) int { return int(size >> deliveryShift & maxDeliveries) }
 
 // Positions are lap | index, with the index in the low shift bits and as many bits of lap as a cell has room for. Laps wrap: only
 // their difference means something.
