@@ -1,6 +1,9 @@
 package ringbuf
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+)
 
 // What the tests of this package's users cannot have: the words of the header, to start a ring where no test would get by
 // putting, and to damage it.
@@ -107,3 +110,23 @@ func IdleGet(q *MPMC) error { return q.idle(noPut) }
 
 // SetCell overwrites the lap of cell i of an empty queue.
 func SetCell(q *MPMC, i, lap uint64) { atomic.StoreUint64(q.cellOf(i), uint64(makeCell(lap, 0, 0))) }
+
+// PipeDrained says what there is in the queues of a pipe in which nothing waits and nobody works.
+func PipeDrained(e *PipeEnd) error {
+	for i, q := range e.queues {
+		if _, err := q.Repair(); err != nil {
+			return err
+		}
+		if err := q.Check(); err != nil {
+			return err
+		}
+		n, err := q.Len()
+		if err != nil {
+			return err
+		}
+		if n > 0 || len(UsedSlots(q)) > 0 || UsedUnits(q) > 0 {
+			return fmt.Errorf("queue %d has %d messages, %x slots and %d units", i, n, UsedSlots(q), UsedUnits(q))
+		}
+	}
+	return nil
+}

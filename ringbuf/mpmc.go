@@ -33,8 +33,7 @@ type MPMC struct {
 	limit   int // of deliveries
 	blocks  Blocks
 
-	// deserted, if not nil, stands in for abandoned: it looks whether those who could end a wait are gone, and closes the queue if so.
-	deserted func() error
+	pipe *PipeEnd // it is a direction of a pipe, whose ends say when there is nobody to wait for
 
 	life   atomic.Uint32 // life.Count when me was set
 	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number

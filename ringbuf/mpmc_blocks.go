@@ -9,8 +9,10 @@ import (
 // Blocks is where the ends of a [Pipe] keep messages that are too large for the pipe's own memory. A block is a part of memory that all processes at the pipe share;
 // its name means the same in all of them.
 type Blocks interface {
-	// Alloc makes a block of n bytes. If the process dies before it has kept the name, the block may be lost.
+	// Alloc makes a block of n bytes, which goes if this process dies before Keep.
 	Alloc(n int) (BlockName, error)
+	// Keep has the block live until it is freed.
+	Keep(name BlockName) error
 	// At returns the bytes of a block. Names that are none are an error.
 	At(name BlockName) ([]byte, error)
 	// Free gives a block back. It may be called again, by one who goes on where another has died in it: a name that was given back does nothing, and never
@@ -22,7 +24,7 @@ type Blocks interface {
 const BlockSize = 32
 
 // A BlockName names a block.
-type BlockName [BlockSize]byte
+type BlockName = [BlockSize]byte
 
 // A message that stands outside has a block, whose name stands in its slot, and besides some units of the arena, which are its ticket: there are only so many at
 // a time.
@@ -68,6 +70,10 @@ func (q *MPMC) claimBlock(k uint64, n int) error {
 	fault.Point("mpmc.block.named")
 	atomic.StoreUint64(q.sizeOf(k), largeFlag|outsideFlag|deliveryOne|uint64(n)) // pairs with the load in freeBlock
 	fault.Point("mpmc.block.claimed")
+	if err := q.blocks.Keep(name); err != nil { // from here on who repairs this process frees it
+		return err
+	}
+	fault.Point("mpmc.block.kept")
 	return nil
 }
 

@@ -138,8 +138,9 @@ func (q *MPMC) idle(cannot uint64) error {
 		return err
 	}
 	q.lookAgain()
-	if q.deserted != nil {
-		return q.deserted()
+	if q.pipe != nil {
+		q.pipe.deserted()
+		return nil
 	}
 	if q.abandoned(me, cannot) {
 		return ErrPeerDied
@@ -152,6 +153,9 @@ func (q *MPMC) wait(ctx context.Context, ev *futex.EventCount, none error, canno
 	var last error
 	alone := false
 	err := ev.AwaitPeers(ctx, func() (bool, error) {
+		if q.pipe != nil && q.pipe.Closed() {
+			return false, ErrClosed // by another goroutine
+		}
 		if last = try(); last == none && alone {
 			last = ErrPeerDied
 		}

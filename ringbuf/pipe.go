@@ -201,7 +201,7 @@ func (e *PipeEnd) openQueues(s pipeShape, o *PipeOptions) error {
 		if err != nil {
 			return err
 		}
-		q.blocks, q.deserted = o.Blocks, e.deserted
+		q.blocks, q.pipe = o.Blocks, e
 		e.queues = append(e.queues, q)
 		if to == e.end {
 			e.rx = q
@@ -220,13 +220,17 @@ func (e *PipeEnd) CanPut() bool { return e.tx != nil }
 
 const gateClosed = -1 << 62
 
-// enter begins a call, and leave ends it.
-func (e *PipeEnd) enter() bool {
-	if e.gate.Add(1) > 0 {
-		return true
+// enter begins a call on a direction, and leave ends it.
+func (e *PipeEnd) enter(q *MPMC) error {
+	if e.gate.Add(1) < 0 {
+		e.leave()
+		return ErrClosed
 	}
-	e.leave()
-	return false
+	if q == nil {
+		e.leave()
+		return ErrOneWay
+	}
+	return nil
 }
 
 func (e *PipeEnd) leave() {
@@ -286,21 +290,32 @@ func (e *PipeEnd) later(still func() bool, after time.Duration) {
 	})
 }
 
-// deserted looks whether anybody has the other end, and closes it if not.
-func (e *PipeEnd) deserted() error {
+// deserted looks whether anybody has the other end, and closes it if not. It reports whether it is closed.
+func (e *PipeEnd) deserted() bool {
 	other := 1 - e.end
-	if atomic.LoadUint32(&e.hdr.state[other]) == endState(e.generation, endClosed) || !e.held(other) {
-		e.closeEnd(other)
+	if atomic.LoadUint32(&e.hdr.state[other]) != endState(e.generation, endClosed) && e.held(other) {
+		return false
 	}
-	return nil
+	e.closeEnd(other)
+	return true
 }
 
-// glance does what deserted does from time to time, for who tries again and again and never sleeps: every proof is a system call.
-func (e *PipeEnd) glance() {
+// glance is deserted from time to time, for who tries again and again and never sleeps: every proof is a system call.
+func (e *PipeEnd) glance() bool {
 	now := time.Now().UnixNano()
-	if last := e.checked.Load(); now-last > int64(buryInterval) && e.checked.CompareAndSwap(last, now) {
-		_ = e.deserted()
+	last := e.checked.Load()
+	return now-last > int64(buryInterval) && e.checked.CompareAndSwap(last, now) && e.deserted()
+}
+
+// Adopt is for the child of a fork: what its parent has open it has open too, as itself.
+func (e *PipeEnd) Adopt() error {
+	self := e.who.Self()
+	if self == e.self || e.Closed() {
+		return nil
 	}
+	e.self = self
+	e.gate.Store(0) // the calls under way are the parent's
+	return e.hold(e.end)
 }
 
 // Generation returns the number of the pipe among those that were made in its memory. It is never 0.

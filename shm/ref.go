@@ -24,6 +24,8 @@ const (
 	KindMatrix
 	KindStruct
 	KindCell
+	KindPipe
+	KindBlock
 
 	KindUser Kind = 1 << 8
 )

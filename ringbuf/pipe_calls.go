@@ -1,0 +1,197 @@
+package ringbuf
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+)
+
+// ErrOneWay says that an end of a pipe of one way does not have the direction.
+var ErrOneWay = errors.New("ringbuf: the pipe's end has the other direction only")
+
+// Put sends msg, waiting for room until ctx ends. When it returns nil the message will be delivered, whatever happens to this process, as long as somebody has
+// the other end. ErrPeerDied says that nobody has: all closed it or died. A death is noticed by those who wait, so a put that finds room may still succeed
+// after one.
+func (e *PipeEnd) Put(ctx context.Context, msg []byte) error {
+	if err := e.enter(e.tx); err != nil {
+		return err
+	}
+	defer e.leave()
+	q := e.tx
+	if len(msg) <= q.inline() {
+		return e.said(q.Put(ctx, msg), ErrPeerDied)
+	}
+	err := q.TryPut(msg)
+	if err == ErrFull {
+		err = e.putLarge(ctx, msg)
+	}
+	return e.said(err, ErrPeerDied)
+}
+
+// putLarge waits for the message's memory first: it need not be kept apart then for the time of the wait.
+func (e *PipeEnd) putLarge(ctx context.Context, msg []byte) error {
+	r, err := e.tx.Reserve(ctx, len(msg))
+	if err != nil {
+		return err
+	}
+	copy(r.Bytes(), msg)
+	err = r.Commit(ctx, len(msg))
+	if err != nil {
+		_ = r.Abort() // if it is still there
+	}
+	return err
+}
+
+// TryPut sends msg, or returns ErrFull if there is no room.
+func (e *PipeEnd) TryPut(msg []byte) error {
+	if err := e.enter(e.tx); err != nil {
+		return err
+	}
+	defer e.leave()
+	err := e.tx.TryPut(msg)
+	if err == ErrFull && e.glance() {
+		err = e.tx.TryPut(msg)
+	}
+	return e.said(err, ErrPeerDied)
+}
+
+// Get appends the next message to buf and returns it, waiting for one until ctx ends. io.EOF says that there is none and nobody has the other end any more.
+func (e *PipeEnd) Get(ctx context.Context, buf []byte) ([]byte, error) {
+	if err := e.enter(e.rx); err != nil {
+		return buf, err
+	}
+	defer e.leave()
+	out, err := e.rx.Get(ctx, buf)
+	return out, e.said(err, io.EOF)
+}
+
+// TryGet appends the next message to buf and returns it, or ErrEmpty.
+func (e *PipeEnd) TryGet(buf []byte) ([]byte, error) {
+	if err := e.enter(e.rx); err != nil {
+		return buf, err
+	}
+	defer e.leave()
+	out, err := e.rx.TryGet(buf)
+	if err == ErrEmpty && e.glance() {
+		out, err = e.rx.TryGet(buf)
+	}
+	return out, e.said(err, io.EOF)
+}
+
+// View calls fn with the next message in place, waiting for one until ctx ends, and takes it when fn has returned; if this process dies before, it is handed to
+// another holder of the end. fn must not keep the bytes. Its error is returned; the message is taken all the same.
+func (e *PipeEnd) View(ctx context.Context, fn func(msg []byte) error) error {
+	if err := e.enter(e.rx); err != nil {
+		return err
+	}
+	defer e.leave()
+	d, err := e.rx.Receive(ctx)
+	return e.view(d, err, fn)
+}
+
+// TryView is View for a message that is there, or ErrEmpty.
+func (e *PipeEnd) TryView(fn func(msg []byte) error) error {
+	if err := e.enter(e.rx); err != nil {
+		return err
+	}
+	defer e.leave()
+	d, err := e.rx.TryReceive()
+	if err == ErrEmpty && e.glance() {
+		d, err = e.rx.TryReceive()
+	}
+	return e.view(d, err, fn)
+}
+
+func (e *PipeEnd) view(d *Delivery, err error, fn func(msg []byte) error) error {
+	if err != nil {
+		return e.said(err, io.EOF)
+	}
+	defer func() { // also when fn panics
+		if ack := d.Ack(); err == nil {
+			err = ack
+		}
+	}()
+	err = fn(d.Bytes())
+	return err
+}
+
+// Poll waits until there is a message, or the end of the pipe, or until ctx ends. Another may take the message first.
+func (e *PipeEnd) Poll(ctx context.Context) error {
+	if err := e.enter(e.rx); err != nil {
+		return err
+	}
+	defer e.leave()
+	q := e.rx
+	err := q.ready()
+	if err == ErrEmpty {
+		err = q.waitData(ctx, q.ready)
+		q.dataEvent.Notify(1) // what woke this one may have been meant for one who takes
+	}
+	if err == ErrClosed && !e.Closed() {
+		err = nil
+	}
+	return err
+}
+
+// TryPoll reports whether there is a message, or the end of the pipe.
+func (e *PipeEnd) TryPoll() (bool, error) {
+	if err := e.enter(e.rx); err != nil {
+		return false, err
+	}
+	defer e.leave()
+	err := e.rx.ready()
+	if err == ErrEmpty && e.glance() {
+		err = e.rx.ready()
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case err == ErrEmpty:
+		return false, nil
+	}
+	return false, err
+}
+
+// Waiting returns the number of messages that this end would get and that it has sent and nobody has got yet.
+func (e *PipeEnd) Waiting() (in, out int, err error) {
+	if e.gate.Add(1) < 0 {
+		err = ErrClosed
+	}
+	defer e.leave()
+	if err == nil && e.rx != nil {
+		in, err = e.rx.Len()
+	}
+	if err == nil && e.tx != nil {
+		out, err = e.tx.Len()
+	}
+	return in, out, err
+}
+
+// said makes of what a closed queue says what it means at this end.
+func (e *PipeEnd) said(err, end error) error {
+	if err == ErrClosed && !e.Closed() && e.who.Self() == e.self {
+		return end
+	}
+	return err
+}
+
+// ready returns nil when a get would return at once, with a message or the end of the queue, and else ErrEmpty.
+func (q *MPMC) ready() error {
+	me, err := q.enter(0)
+	if err != nil {
+		return err
+	}
+	if q.orphans() > 0 {
+		return q.usable(me.token)
+	}
+	h, err := q.head()
+	if err != nil {
+		return q.failed(me, err)
+	}
+	e := cell(atomic.LoadUint64(q.cellOf(q.index(h))))
+	if e.owner() == full || q.relate(e, h) != sameLap || atomic.LoadUint32(&q.hdr.state) != isOpen { // or it was taken since: another look will tell
+		return q.usable(me.token)
+	}
+	return q.failed(me, ErrEmpty)
+}
