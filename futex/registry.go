@@ -69,7 +69,7 @@ type berth struct {
 	lane       *lane // nil: not in one
 	prev, next *sleeper
 	ticket     uint64        // order of arrival; kept by who parks again
-	bell       chan struct{} // holds one ring
+	bell       chan struct{} // holds one ring; of a Group one of each of its beds
 	elapsed    bool          // the ring means: look who has died
 	baton      int           // of who was rung: see the constants
 }
@@ -117,6 +117,8 @@ func (r *registry) enter(s *sleeper, val uint32, tokens []uint32) (tell *hub, ok
 	}
 	if s.bell == nil {
 		s.bell = make(chan struct{}, 1)
+	}
+	if s.ticket == 0 {
 		r.ticket++
 		s.ticket = r.ticket
 	}
