@@ -153,11 +153,13 @@ func (q *MPMC) wait(ctx context.Context, ev *futex.EventCount, none error, canno
 	var last error
 	alone := false
 	err := ev.AwaitPeers(ctx, func() (bool, error) {
-		if q.pipe != nil && q.pipe.Closed() {
-			return false, ErrClosed // by another goroutine
-		}
 		if last = try(); last == none && alone {
 			last = ErrPeerDied
+		}
+		if last == none && q.pipe != nil {
+			if err := q.pipe.stopped(q); err != nil { // by another goroutine
+				return false, err
+			}
 		}
 		return last != none, nil
 	}, func() error {

@@ -26,7 +26,10 @@ type PipeEnd struct {
 	underway func() func() bool
 	checked  atomic.Int64 // when a try that failed last looked for the other end's holders, in unix nanoseconds
 	// gate counts the calls under way; below 0 the handle is closed, and the last one that leaves gives up its place.
-	gate atomic.Int64
+	gate  atomic.Int64
+	given atomic.Bool
+
+	getBy, putBy deadline
 }
 
 // PipeOptions are for making a pipe. Nil and the zero value work.
@@ -186,13 +189,16 @@ func OpenPipe(mem []byte, end int, o *PipeOptions) (*PipeEnd, error) {
 
 func newPipeEnd(mem []byte, h *pipeHeader, s pipeShape, end int, o *PipeOptions) *PipeEnd {
 	who := (&Options{Participants: o.Participants}).participants()
-	return &PipeEnd{
+	e := &PipeEnd{
 		holders:  holders{hdr: h, places: s.placesOf(mem), who: who, generation: atomic.LoadUint32(&h.generation) & lastGeneration},
 		mem:      mem,
 		end:      end,
 		self:     who.Self(),
 		underway: o.Underway,
 	}
+	e.getBy.passed = func() { e.rouse(e.rx) }
+	e.putBy.passed = func() { e.rouse(e.tx) }
+	return e
 }
 
 func (e *PipeEnd) openQueues(s pipeShape, o *PipeOptions) error {
@@ -234,7 +240,7 @@ func (e *PipeEnd) enter(q *MPMC) error {
 }
 
 func (e *PipeEnd) leave() {
-	if e.gate.Add(-1) == gateClosed {
+	if e.gate.Add(-1) == gateClosed && !e.given.Swap(true) { // later calls come and go, too
 		e.give()
 	}
 }
@@ -253,14 +259,25 @@ func (e *PipeEnd) Close() error {
 		if !e.gate.CompareAndSwap(n, n+gateClosed+1) { // as a call of its own
 			continue
 		}
-		if e.rx != nil {
-			e.rx.dataEvent.Notify(-1)
-		}
-		if e.tx != nil {
-			e.tx.roomEvent.Notify(-1)
-		}
+		e.getBy.set(time.Time{})
+		e.putBy.set(time.Time{})
+		e.rouse(e.rx)
+		e.rouse(e.tx)
 		e.leave()
 		return nil
+	}
+}
+
+// rouse has those who wait in a direction look again.
+func (e *PipeEnd) rouse(q *MPMC) {
+	e.gate.Add(1)
+	defer e.leave()
+	switch q {
+	case nil:
+	case e.rx:
+		q.dataEvent.Notify(-1)
+	default:
+		q.roomEvent.Notify(-1)
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
@@ -167,10 +169,11 @@ func TestPipeHolders(t *testing.T) {
 		ok(t, err)
 		return e
 	}
-	b2, b3, b4 := open(1, 1), open(2, 1), open(3, 1)
+	b2, b3, b4, b5 := open(1, 1), open(2, 1), open(3, 1), open(1, 1)
 	open(2, 1) // and is never closed
 	for _, e := range []*ringbuf.PipeEnd{b, b2, b3} {
 		ok(t, e.Close())
+		wantErr(t, e.TryPut(nil), ringbuf.ErrClosed) // and gives nothing up again
 		_, err := a.Get(ended(), nil)
 		wantErr(t, err, context.Canceled)
 	}
@@ -178,6 +181,9 @@ func TestPipeHolders(t *testing.T) {
 	ok(t, b4.Close())
 	ok(t, a.Put(ctx, nil))
 	c.kill(2)
+	_, err = b5.Get(ctx, nil)
+	ok(t, err)
+	ok(t, b5.Close())
 	msg, err := a.Get(ctx, nil)
 	ok(t, err)
 	if string(msg) != "x" {
@@ -458,4 +464,38 @@ func TestPipeProcesses(t *testing.T) {
 	wg.Wait()
 	wantAll(t, all, senders, n)
 	ok(t, ringbuf.PipeDrained(a))
+}
+
+// TestPipeDeadline sets deadlines before and during waits.
+func TestPipeDeadline(t *testing.T) {
+	ctx := context.Background()
+	a, b := newPipe(t, ringbuf.PipeOptions{Capacity: 1})
+	past, never := time.Now().Add(-time.Hour), time.Time{}
+	ok(t, a.SetGetDeadline(past))
+	_, err := a.Get(ctx, nil)
+	wantErr(t, err, os.ErrDeadlineExceeded)
+	wantErr(t, a.Poll(ctx), os.ErrDeadlineExceeded)
+	ok(t, a.Put(ctx, nil)) // the other direction has another
+	ok(t, a.SetPutDeadline(past))
+	wantErr(t, a.Put(ctx, nil), os.ErrDeadlineExceeded)
+	wantErr(t, a.Put(ctx, make([]byte, 1000)), os.ErrDeadlineExceeded)
+	ok(t, b.Put(ctx, []byte("there")))
+	_, err = a.Get(ctx, nil) // what need not wait is done
+	ok(t, err)
+	ok(t, a.SetGetDeadline(never))
+	done := make(chan error)
+	go func() { _, err := a.Get(ctx, nil); done <- err }()
+	ok(t, a.SetGetDeadline(time.Now().Add(time.Millisecond)))
+	wantErr(t, <-done, os.ErrDeadlineExceeded)
+	ok(t, a.SetGetDeadline(never))
+	ok(t, b.Put(ctx, []byte("later")))
+	_, err = a.Get(ctx, nil)
+	ok(t, err)
+	ok(t, a.SetGetDeadline(time.Now().Add(time.Hour)))
+	ok(t, a.Close())
+	wantErr(t, a.SetGetDeadline(never), ringbuf.ErrClosed)
+	_, err = b.Get(ctx, nil)
+	ok(t, err)
+	_, err = b.Get(ctx, nil)
+	wantErr(t, err, io.EOF)
 }

@@ -125,3 +125,7 @@ func Children() []*Process { return child.Children() }
 // Starting reports whether a child of this process is on its way: it was started, lives, and does not yet have its argument with
 // the handles in it. What such a child is going to do with them nobody knows yet.
 func Starting() bool { return child.Starting() }
+
+// Underway returns nil if no child of this process is on its way, as [Starting] has it, and else a function that reports whether one of those that are now still is. Children
+// that are started later do not count.
+func Underway() (still func() bool) { return child.Underway() }

@@ -216,8 +216,14 @@ var starting atomic.Int32 // calls of Start under way
 
 // Begin says that a start is under way; end says that it is over.
 func Begin() (end func()) {
+	l := new(launch)
+	launches.Store(l, nil)
 	starting.Add(1)
-	return func() { starting.Add(-1) }
+	return func() {
+		launches.Delete(l)
+		l.over.Store(true)
+		starting.Add(-1)
+	}
 }
 
 // Starting reports whether a child of this process is on its way: it was started, lives, and does not yet have its argument with
@@ -228,9 +234,7 @@ func Starting() bool {
 	}
 	on := false
 	children.Range(func(k, _ any) bool {
-		p := k.(*Process)
-		on = !p.service && !p.ready.Load() && !IsReady(p.mail)
-		p.ready.Store(!on)
+		on = k.(*Process).coming()
 		return !on
 	})
 	return on
@@ -255,5 +259,6 @@ func disownChildren() {
 		return true
 	})
 	children.Clear()
+	launches.Clear()
 	starting.Store(0)
 }
