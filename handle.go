@@ -3,6 +3,7 @@ package multiproc
 import (
 	"fmt"
 
+	"github.com/fb2d3dbd/multiproc/internal/codec"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
@@ -71,4 +72,18 @@ func (o *object) holders(tokens map[uint32]int) []shm.Participant {
 		}
 	}
 	return all
+}
+
+// encodeIn appends *v, encoded for those who have the segment open: a handle of an object in another is an error.
+func encodeIn[T any](seg *shm.Segment, dst []byte, v *T) ([]byte, error) {
+	var foreign error
+	b, err := codec.Append(dst, v, func(h any) {
+		if s, ok := h.(interface{ Segment() *shm.Segment }); ok && s.Segment() != nil && s.Segment().ID() != seg.ID() {
+			foreign = fmt.Errorf("multiproc: the %T stands in segment %#x, which whoever receives it may not have open: pass it in the arguments of Start", h, s.Segment().ID())
+		}
+	})
+	if err == nil {
+		err = foreign
+	}
+	return b, err
 }

@@ -153,16 +153,7 @@ func (q *Queue[T]) encode(v *T) ([]byte, error) {
 	case formText:
 		return layout.Text(any(*v).(string)), nil
 	}
-	var foreign error
-	b, err := codec.Append(nil, v, func(h any) {
-		if s, ok := h.(interface{ Segment() *shm.Segment }); ok && s.Segment() != nil && s.Segment().ID() != q.obj.seg.ID() {
-			foreign = fmt.Errorf("multiproc: the %T stands in segment %#x, which whoever takes it from the queue may not have open: pass it in the arguments of Start", h, s.Segment().ID())
-		}
-	})
-	if err == nil {
-		err = foreign
-	}
-	return b, err
+	return encodeIn(q.obj.seg, nil, v)
 }
 
 // decode makes a value of a message, which is the callee's to keep.

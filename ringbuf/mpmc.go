@@ -38,6 +38,7 @@ type MPMC struct {
 	life   atomic.Uint32 // life.Count when me was set
 	me     atomic.Uint64 // this process: token<<32 | flags<<16 | member number
 	seen   atomic.Uint32 // gen when there was nothing to be handed out again, while caretaker is at work
+	looked atomic.Uint64 // gen when a look without a get has found none, with the mark looked; 0: look again
 	caring atomic.Bool   // caretaker is at work
 	due    atomic.Bool   // the next get has to look after the dead
 	cursor atomic.Uint32 // where the search for a free slot begins

@@ -178,7 +178,10 @@ func (q *MPMC) wait(ctx context.Context, ev *futex.EventCount, none error, canno
 }
 
 // lookAgain makes the next get look for orphans that nobody has told of.
-func (q *MPMC) lookAgain() { q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1) }
+func (q *MPMC) lookAgain() {
+	q.looked.Store(0)
+	q.seen.Store(atomic.LoadUint32(&q.hdr.gen) - 1)
+}
 
 // careInterval is how long a death may go unnoticed in a queue that never runs empty, so that nobody sleeps.
 const careInterval = 50 * time.Millisecond

@@ -38,7 +38,7 @@ type PipeOptions struct {
 	Participants futex.Participants
 	// OneWay makes a pipe whose end 0 only reads and whose end 1 only writes.
 	OneWay bool
-	// Capacity is the most messages that wait in a direction. 0 means 128.
+	// Capacity is the most messages that wait in a direction. 0 means 64.
 	Capacity int
 	// Arena is the memory in bytes for messages of more than 224 bytes, for each direction. 0 means 384 KiB.
 	Arena int
@@ -54,7 +54,7 @@ type PipeOptions struct {
 }
 
 const (
-	pipeCapacity = 128
+	pipeCapacity = 64
 	pipeArena    = 384 << 10
 	pipeInline   = 224
 	pipeUnit     = 11 // log2 of a unit's bytes, for arenas that are not small
@@ -64,6 +64,7 @@ func (o *PipeOptions) queue() MPMCOptions {
 	q := MPMCOptions{
 		Options:     Options{Participants: o.Participants},
 		Capacity:    or(o.Capacity, pipeCapacity),
+		Spares:      max(o.Capacity, pipeCapacity),
 		MessageSize: pipeInline,
 		Arena:       or(o.Arena, pipeArena),
 		Zeroed:      o.Zeroed,

@@ -128,10 +128,7 @@ func (e *PipeEnd) Poll(ctx context.Context) error {
 		err = q.waitData(ctx, q.ready)
 		q.dataEvent.Notify(1) // what woke this one may have been meant for one who takes
 	}
-	if err == ErrClosed && !e.Closed() {
-		err = nil
-	}
-	return err
+	return e.said(err, nil)
 }
 
 // TryPoll reports whether there is a message, or the end of the pipe.
@@ -176,14 +173,20 @@ func (e *PipeEnd) said(err, end error) error {
 	return err
 }
 
+// looked marks what is remembered of a look for orphans: the generation of which there were none.
+const looked = 1 << 32
+
 // ready returns nil when a get would return at once, with a message or the end of the queue, and else ErrEmpty.
 func (q *MPMC) ready() error {
 	me, err := q.enter(0)
 	if err != nil {
 		return err
 	}
-	if q.orphans() > 0 {
-		return q.usable(me.token)
+	if gen := atomic.LoadUint32(&q.hdr.gen); gen != q.seen.Load() && uint64(gen)|looked != q.looked.Load() {
+		if q.orphans() > 0 {
+			return q.usable(me.token)
+		}
+		q.looked.Store(uint64(gen) | looked)
 	}
 	h, err := q.head()
 	if err != nil {
