@@ -61,7 +61,7 @@ func NewPipe(o *PipeOptions) (a, b *PipeEnd, err error) {
 		return nil, nil, err
 	}
 	setPipe(&po, seg)
-	if a, b, ok := remakePipe(&po, seg, size); ok {
+	if a, b := formerPipes.remake(&po, seg, size); a != nil {
 		return a, b, nil
 	}
 	obj, mem, err := allocate(shm.KindPipe, size)
@@ -74,39 +74,37 @@ func NewPipe(o *PipeOptions) (a, b *PipeEnd, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	madePipes.add(madePipe{obj, x, y})
-	return newPipeEnd(obj.seg, obj.ref, 0, x), newPipeEnd(obj.seg, obj.ref, 1, y), nil
+	a, b = (&formerPipe{obj: obj}).ends(x, y)
+	return a, b, nil
 }
 
 func setPipe(o *ringbuf.PipeOptions, seg *shm.Segment) {
 	o.Participants, o.Blocks, o.Underway = seg, seg.Blocks(), spawn.Underway
 }
 
-func newPipeEnd(seg *shm.Segment, ref shm.Ref, n int, e *ringbuf.PipeEnd) *PipeEnd {
-	p := new(PipeEnd)
-	p.open(seg, ref, n, e)
-	return p
-}
-
-func (p *PipeEnd) open(seg *shm.Segment, ref shm.Ref, n int, e *ringbuf.PipeEnd) {
+func (p *PipeEnd) open(seg *shm.Segment, ref shm.Ref, n int, e *ringbuf.PipeEnd, made *formerPipe) {
 	p.seg, p.ref, p.n, p.e = seg, ref, n, e
-	openPipes.Store(e, nil)
+	openPipes.Store(e, made)
 	runtime.AddCleanup(p, closePipe, e)
 }
 
 func closePipe(e *ringbuf.PipeEnd) {
-	openPipes.Delete(e)
+	made, had := openPipes.LoadAndDelete(e)
 	_ = e.Close() // it cannot fail
+	if m, _ := made.(*formerPipe); had && m != nil && m.open.Add(-1) == 0 {
+		formerPipes.add(m)
+	}
 }
 
-// openPipes holds the handles that this process has not closed: *ringbuf.PipeEnd → nothing. The child of a fork has them too.
+// openPipes holds the handles that this process has not closed, *ringbuf.PipeEnd → *formerPipe, nil if the pipe is not of its making. The child of a fork has them too.
 var openPipes sync.Map
 
 func init() {
 	life.OnFork(func() error {
-		madePipes.clear() // the pipes are the parent's to make anew
+		formerPipes.clear() // the pipes are the parent's to make anew
 		var errs []error
 		openPipes.Range(func(k, _ any) bool {
+			openPipes.Store(k, (*formerPipe)(nil))
 			if err := k.(*ringbuf.PipeEnd).Adopt(); err != nil && !errors.Is(err, ErrClosed) {
 				errs = append(errs, err)
 			}
@@ -114,61 +112,6 @@ func init() {
 		})
 		return errors.Join(errs...)
 	})
-}
-
-// madePipes are the pipes that this process has made. When nobody has an end of one any more, the next pipe of its size is made in its memory.
-var madePipes pipeList
-
-type madePipe struct {
-	obj  object
-	a, b *ringbuf.PipeEnd
-}
-
-type pipeList struct {
-	mu  sync.Mutex
-	all []madePipe
-	at  int
-}
-
-func (l *pipeList) add(m madePipe) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all = append(l.all, m)
-}
-
-func (l *pipeList) clear() { l.all = nil }
-
-// pipeLooks is at how many former pipes one that is made looks, others each time.
-const pipeLooks = 8
-
-func remakePipe(o *ringbuf.PipeOptions, seg *shm.Segment, size int) (a, b *PipeEnd, ok bool) {
-	l := &madePipes
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for range min(pipeLooks, len(l.all)) {
-		l.at = (l.at + 1) % len(l.all)
-		m := &l.all[l.at]
-		if m.obj.seg != seg {
-			if m.obj.seg.Self() == 0 { // closed, with all pipes in it
-				last := len(l.all) - 1
-				*m, l.all[last] = l.all[last], madePipe{}
-				if l.all = l.all[:last]; last == 0 {
-					break
-				}
-			}
-			continue
-		}
-		if m.obj.ref.Size != uint64(size) || !m.a.Closed() || !m.b.Closed() {
-			continue
-		}
-		x, y, ok, err := m.a.Remake(o)
-		if err != nil || !ok {
-			continue
-		}
-		m.a, m.b = x, y
-		return newPipeEnd(seg, m.obj.ref, 0, x), newPipeEnd(seg, m.obj.ref, 1, y), true
-	}
-	return nil, nil, false
 }
 
 // Segment returns the shared memory that the pipe stands in.
@@ -208,7 +151,7 @@ func (p *PipeEnd) UnmarshalBinary(b []byte) error {
 	if p.e != nil {
 		closePipe(p.e)
 	}
-	p.open(o.seg, o.ref, n, e)
+	p.open(o.seg, o.ref, n, e, nil)
 	return nil
 }
 
@@ -226,11 +169,10 @@ func (p *PipeEnd) FD() (int, error) {
 
 // Close closes this handle. Calls under way in other goroutines end with an error that matches os.ErrClosed. A second Close does nothing.
 func (p *PipeEnd) Close() error {
-	if p.e == nil {
-		return nil
+	if p.e != nil {
+		closePipe(p.e)
 	}
-	openPipes.Delete(p.e)
-	return p.e.Close()
+	return nil
 }
 
 // SetDeadline sets the time from which sends and receives that wait return an error that matches os.ErrDeadlineExceeded, those under way included. The zero time

@@ -3,7 +3,6 @@ package multiproc
 import (
 	"context"
 	"fmt"
-	"syscall"
 
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/await"
@@ -80,8 +79,9 @@ func itemOf(o any) (await.Item, error) {
 		return await.Item{Watch: o.Pending}, nil
 	case interface{ Done() <-chan struct{} }:
 		return await.Done(o.Done()), nil
-	case syscall.Conn:
-		return await.Conn(o), nil
+	}
+	if it, ok := await.File(o); ok {
+		return it, nil
 	}
 	return await.Item{}, fmt.Errorf("multiproc: Wait for a %T, which cannot be waited for", o)
 }

@@ -168,6 +168,7 @@ func (e *PipeEnd) Waiting() (in, out int, err error) {
 // said makes of what a closed queue says what it means at this end.
 func (e *PipeEnd) said(err, end error) error {
 	if err == ErrClosed && !e.Closed() && e.who.Self() == e.self {
+		e.closeEnd(1 - e.end) // the other queue too, if who closes the end has come only so far
 		return end
 	}
 	return err

@@ -37,15 +37,20 @@ func Done(ch <-chan struct{}) Item {
 	}}
 }
 
-// Conn makes an Item of a descriptor in the runtime's poller.
-func Conn(c syscall.Conn) Item {
-	return Item{Control: func(fn func(fd uintptr)) error {
+// File makes an Item of what has a descriptor in the runtime's poller: a file, a socket, a listener of package net.
+func File(o any) (it Item, ok bool) {
+	c, ok := o.(syscall.Conn)
+	if !ok {
+		return it, false
+	}
+	it.Control = func(fn func(fd uintptr)) error {
 		rc, err := c.SyscallConn()
 		if err == nil {
 			err = rc.Control(fn)
 		}
 		return err
-	}}
+	}
+	return it, true
 }
 
 // Any waits until some of the items are ready and returns the indices of all that are, in order, or until ctx ends and returns its error. A ctx that has ended does not keep it from
