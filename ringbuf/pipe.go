@@ -8,6 +8,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/life"
 )
 
 // A PipeEnd is one end of a pipe, as one handle: what is put into the one end is taken from the other. Any number of goroutines may use it, and any number
@@ -197,8 +198,14 @@ func newPipeEnd(mem []byte, h *pipeHeader, s pipeShape, end int, o *PipeOptions)
 		self:     who.Self(),
 		underway: o.Underway,
 	}
-	e.getBy.passed = func() { e.rouse(e.rx) }
-	e.putBy.passed = func() { e.rouse(e.tx) }
+	rouse := func(q **MPMC) func() {
+		return func() {
+			life.Gate.RLock() // it acts as this process
+			defer life.Gate.RUnlock()
+			e.rouse(*q)
+		}
+	}
+	e.getBy.passed, e.putBy.passed = rouse(&e.rx), rouse(&e.tx)
 	return e
 }
 
@@ -300,6 +307,8 @@ const (
 
 func (e *PipeEnd) later(still func() bool, after time.Duration) {
 	time.AfterFunc(after, func() {
+		life.Gate.RLock() // it acts as this process
+		defer life.Gate.RUnlock()
 		if still() {
 			e.later(still, min(2*after, longestLater))
 			return
