@@ -1,0 +1,252 @@
+//go:build fault && linux
+
+package conn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/fb2d3dbd/multiproc/conn"
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	"github.com/fb2d3dbd/multiproc/shm"
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+func wantKilled(t *testing.T, p *spawn.Process, where string) {
+	t.Helper()
+	exit, ok := errors.AsType[*spawn.ExitError](p.Wait(proctest.Context(t)))
+	if !ok || exit.Code != -9 {
+		t.Errorf("no process was killed at %s: %v", where, exit)
+	}
+}
+
+func sendPoints(t *testing.T) []string {
+	return []string{"conn.packet.blob", "conn.packet.sealed", "conn.packet.send", "conn.packet.sent"}
+}
+
+// TestCrashPoints says that every crash point is one of the tests below.
+func TestCrashPoints(t *testing.T) {
+	known := map[string]bool{"conn.packet.receive": true, "conn.packet.received": true, "conn.stream.send": true, "conn.stream.receive": true}
+	for _, p := range sendPoints(t) {
+		known[p] = true
+	}
+	for _, p := range proctest.Points(t, "conn.") {
+		if !known[p] {
+			t.Errorf("no test kills at %s", p)
+		}
+	}
+}
+
+// A sender is killed or stopped at each point, and two others that share its end go on. What comes is whole, in order, and as much as the ledger says.
+func TestCrashSender(t *testing.T) {
+	for _, point := range sendPoints(t) {
+		for _, pass := range []int{1, 2, 5} {
+			for _, what := range []string{"kill", "stop"} {
+				t.Run(fmt.Sprintf("%s/%s/%d", what, point, pass), func(t *testing.T) {
+					ctx := proctest.Context(t)
+					a, b := packets(t)
+					defer a.Close()
+					ledger := must(shm.New(&shm.Options{Size: 4096}))(t)
+					defer ledger.Close()
+					const n = 24
+					victim := startProcess(t, sends, sending{b, 0, n, ledger, fmt.Sprintf("%s:%s:%d", what, point, pass)})
+					others := []*spawn.Process{startProcess(t, sends, sending{b, 1, n, ledger, ""}), startProcess(t, sends, sending{b, 2, n, ledger, ""})}
+					check(t, b.Close())
+					got := tally{}
+					if what == "stop" {
+						stopped := make(chan struct{})
+						go func() {
+							proctest.Eventually(t, func() bool { return proctest.Stopped(t, victim.PID()) }, "a sender stops")
+							close(stopped)
+						}()
+						for got[1] < n || got[2] < n {
+							got.add(t, must(a.RecvBytes(ctx))(t))
+						}
+						<-stopped
+						for {
+							m, err := a.TryRecvBytes()
+							if err == conn.ErrEmpty {
+								break
+							}
+							check(t, err)
+							got.add(t, m)
+						}
+						if called, returned := noted(ledger, 0); got[0] < returned || got[0] > called || called == n+1 {
+							t.Errorf("stopped: %d came, %d returned of %d", got[0], returned, called)
+						}
+						proctest.Continue(t, victim.PID())
+					}
+					for {
+						m, err := a.RecvBytes(ctx)
+						if err == io.EOF {
+							break
+						}
+						check(t, err)
+						got.add(t, m)
+					}
+					called, returned := noted(ledger, 0)
+					if what == "stop" {
+						check(t, victim.Wait(ctx))
+						returned = n
+					} else {
+						wantKilled(t, victim, point)
+					}
+					if got[0] < returned || got[0] > called || got[1] != n || got[2] != n {
+						t.Errorf("%v came, %d returned of %d", got, returned, called)
+					}
+					for _, p := range others {
+						check(t, p.Wait(ctx))
+					}
+				})
+			}
+		}
+	}
+}
+
+// A receiver is killed or stopped, and another that shares its end goes on. Only what the dead one had received is missing.
+func TestCrashReceiver(t *testing.T) {
+	for _, point := range []string{"conn.packet.receive", "conn.packet.received"} {
+		for _, pass := range []int{1, 2, 5} {
+			for _, what := range []string{"kill", "stop"} {
+				t.Run(fmt.Sprintf("%s/%s/%d", what, point, pass), func(t *testing.T) {
+					ctx := proctest.Context(t)
+					a, b := packets(t)
+					told, tell, err := conn.Pipe(false)
+					check(t, err)
+					defer told.Close()
+					victim := startProcess(t, receives, receiving{b, tell, fmt.Sprintf("%s:%s:%d", what, point, pass)})
+					gone := func() bool {
+						_, exited := victim.ExitCode()
+						return exited || proctest.Stopped(t, victim.PID())
+					}
+					n, seen := uint64(0), map[uint64]bool{}
+					for end := false; !end; { // the victim alone, until it stands still
+						n++
+						check(t, a.SendBytes(ctx, stamped(0, n, 100)))
+						proctest.Eventually(t, func() bool {
+							if seq, err := conn.TryRecv[uint64](told); err == nil {
+								seen[seq] = true
+								return true
+							}
+							end = gone()
+							return end
+						}, "a receiver receives or is hit")
+					}
+					heir := startProcess(t, receives, receiving{b, tell, ""})
+					check(t, b.Close())
+					check(t, tell.Close())
+					for range 10 {
+						n++
+						check(t, a.SendBytes(ctx, stamped(0, n, sizeOf(n))))
+					}
+					check(t, a.Close())
+					check(t, heir.Wait(ctx))
+					if what == "stop" {
+						proctest.Continue(t, victim.PID())
+						check(t, victim.Wait(ctx))
+					} else {
+						wantKilled(t, victim, point)
+					}
+					for {
+						seq, err := conn.Recv[uint64](ctx, told)
+						if err == io.EOF {
+							break
+						}
+						check(t, err)
+						if seen[seq] {
+							t.Errorf("message %d twice", seq)
+						}
+						seen[seq] = true
+					}
+					missing := int(n) - len(seen)
+					if most := map[bool]int{true: 1}[what == "kill" && point == "conn.packet.received"]; missing != most {
+						t.Errorf("%d messages of %d are missing, want %d", missing, n, most)
+					}
+				})
+			}
+		}
+	}
+}
+
+// The sender of a stream is killed or stopped before each of its calls. The receiver gets whole messages, and then the end or ErrBroken; while the sender stands still it
+// waits as long as it likes, and the other direction goes on.
+func TestCrashStreamSender(t *testing.T) {
+	for pass := 1; pass <= 12; pass++ {
+		for _, what := range []string{"kill", "stop"} {
+			t.Run(fmt.Sprintf("%s/%d", what, pass), func(t *testing.T) {
+				ctx := proctest.Context(t)
+				a, b := streams(t)
+				ledger := must(shm.New(&shm.Options{Size: 4096}))(t)
+				defer ledger.Close()
+				const n = 8
+				victim := startProcess(t, sends, sending{b, 0, n, ledger, fmt.Sprintf("%s:conn.stream.send:%d", what, pass)})
+				defer b.Close()
+				got := tally{}
+				var err error
+				for {
+					var m []byte
+					short, cancel := context.WithCancel(ctx)
+					if what == "stop" {
+						go func() {
+							proctest.Eventually(t, func() bool { return proctest.Stopped(t, victim.PID()) || short.Err() != nil }, "a sender stops")
+							cancel()
+						}()
+					}
+					m, err = a.RecvBytes(short)
+					cancel()
+					if errors.Is(err, context.Canceled) { // in the middle of a message or between two
+						check(t, a.TrySendBytes([]byte("still open")))
+						proctest.Continue(t, victim.PID())
+						what = "went on"
+						continue
+					}
+					if err != nil {
+						break
+					}
+					got.add(t, m)
+				}
+				called, returned := noted(ledger, 0)
+				switch {
+				case what == "kill":
+					wantKilled(t, victim, "conn.stream.send")
+					if !errors.Is(err, io.EOF) && !errors.Is(err, conn.ErrBroken) {
+						t.Error(err)
+					}
+					if got[0] < returned || got[0] > called {
+						t.Errorf("%d came, %d returned of %d", got[0], returned, called)
+					}
+				default:
+					want(t, err, io.EOF)
+					if got[0] != n {
+						t.Errorf("%d came of %d", got[0], n)
+					}
+				}
+				check(t, a.Close())
+			})
+		}
+	}
+}
+
+// The receiver of a stream is killed: the sender hears of it.
+func TestCrashStreamReceiver(t *testing.T) {
+	for pass := 1; pass <= 3; pass++ {
+		ctx := proctest.Context(t)
+		a, b := streams(t)
+		told, tell, err := conn.Pipe(false)
+		check(t, err)
+		victim := startProcess(t, receives, receiving{b, tell, fmt.Sprintf("kill:conn.stream.receive:%d", pass)})
+		check(t, tell.Close())
+		for seq := uint64(1); err == nil; seq++ {
+			err = a.SendBytes(ctx, stamped(0, seq, sizeOf(seq)))
+		}
+		if !errors.Is(err, conn.ErrPeerClosed) && !errors.Is(err, io.EOF) {
+			t.Errorf("send to the dead: %v", err)
+		}
+		wantKilled(t, victim, "conn.stream.receive")
+		check(t, a.Close())
+		check(t, told.Close())
+	}
+}
