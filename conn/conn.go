@@ -88,7 +88,7 @@ func FromFile(f *os.File) (*Conn, error) {
 	}
 	dup := -1
 	if e := rc.Control(func(fd uintptr) { dup, err = sys.DupRight(int(fd)) }); e != nil {
-		err = e
+		err = ErrClosed // the only reason
 	}
 	if err != nil {
 		return nil, fmt.Errorf("conn: %w", err)
