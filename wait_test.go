@@ -186,6 +186,9 @@ func TestWaitKinds(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	check(t, err)
 	defer l.Close()
+	cl, err := conn.Listen("unix", "", nil)
+	check(t, err)
+	defer cl.Close()
 	over, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -205,6 +208,7 @@ func TestWaitKinds(t *testing.T) {
 		{fr, func() error { _, err := fw.WriteString("x"); return err }},
 		{c1, func() error { return c2.Send(ctx, 1) }},
 		{l, func() error { c, err := net.Dial("unix", l.Addr().String()); _ = c; return err }},
+		{cl, func() error { c, err := conn.Dial(ctx, "unix", cl.Addr().String(), nil); _ = c; return err }},
 		{over, func() error { cancel(); return nil }},
 		{p, func() error { return mine.Send(ctx, 1) }},
 	}
@@ -254,10 +258,12 @@ func TestWaitClosed(t *testing.T) {
 		c1, c2, err := conn.Pipe(true)
 		check(t, err)
 		defer c2.Close()
+		cl, err := conn.Listen("unix", "", nil)
+		check(t, err)
 		for _, k := range []struct {
 			object any
 			close  func() error
-		}{{a, a.Close}, {c, d.Close}, {w, r.Close}, {q, q.Close}, {fr, fr.Close}, {c1, c1.Close}} {
+		}{{a, a.Close}, {c, d.Close}, {w, r.Close}, {q, q.Close}, {fr, fr.Close}, {c1, c1.Close}, {cl, cl.Close}} {
 			if before {
 				check(t, k.close())
 				wantReady(t, []any{idle, k.object}, k.object)

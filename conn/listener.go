@@ -143,6 +143,26 @@ func (l *Listener) TryPoll() (bool, error) {
 	return len(l.ready) > 0, nil
 }
 
+// Pending reports whether Accept would return at once, with a connection or an error, and returns a channel that is closed when that may have changed: for who waits for many things.
+func (l *Listener) Pending() (ready bool, changed <-chan struct{}) {
+	l.mu.Lock()
+	changed = l.changed
+	l.mu.Unlock()
+	ready, err := l.TryPoll()
+	select {
+	case <-l.dead:
+		ready = true
+	default:
+	}
+	return ready || err != nil, changed
+}
+
+// tell tells those who wait that something has changed. The lock is held.
+func (l *Listener) tell() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
 // wait waits until somebody is ready and calls fn then, with the lock held.
 func (l *Listener) wait(ctx context.Context, fn func()) error {
 	if err := ctx.Err(); err != nil {
@@ -194,6 +214,7 @@ func (l *Listener) Close() error {
 			_ = c.Close() // nobody has had it
 		}
 		l.ready = nil
+		l.tell()
 	})
 	if err != nil {
 		return fmt.Errorf("conn: %w", err)
@@ -224,6 +245,9 @@ func (l *Listener) serve() {
 			if !passing(err) {
 				l.err = fmt.Errorf("conn: accept: %w", err)
 				close(l.dead)
+				l.mu.Lock()
+				l.tell()
+				l.mu.Unlock()
 				return
 			}
 			select { // until somebody has closed a descriptor
@@ -313,8 +337,7 @@ func (l *Listener) shake(p *peer, e *list.Element) {
 	}
 	if err == nil { // the place is the connection's until it is accepted
 		l.ready = append(l.ready, c)
-		close(l.changed)
-		l.changed = make(chan struct{})
+		l.tell()
 	}
 	l.mu.Unlock()
 	if err != nil {
