@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fb2d3dbd/multiproc/conn"
+	"github.com/fb2d3dbd/multiproc/internal/sharer"
 )
 
 // A Conn is one end of a connection over sockets; see conn.Conn. It may be part of the argument of a Start and of messages over connections.
@@ -24,6 +25,8 @@ var (
 	ErrAuthentication = conn.ErrAuthentication
 	// ErrBrokenConn says that a message was cut in the middle, or that what came is no message: nothing more can pass in this direction.
 	ErrBrokenConn = conn.ErrBroken
+	// ErrFileGone says that an open file in a message of a queue or pipe cannot be had any more: the process that put it has died.
+	ErrFileGone = sharer.ErrGone
 	// ErrMoved says that the Conn was sent to another process, which has it now; it matches os.ErrClosed.
 	ErrMoved = conn.ErrMoved
 )

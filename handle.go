@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/fb2d3dbd/multiproc/internal/codec"
+	"github.com/fb2d3dbd/multiproc/internal/sharer"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
@@ -74,16 +75,20 @@ func (o *object) holders(tokens map[uint32]int) []shm.Participant {
 	return all
 }
 
-// encodeIn appends *v, encoded for those who have the segment open: a handle of an object in another is an error.
-func encodeIn[T any](seg *shm.Segment, dst []byte, v *T) ([]byte, error) {
+// encodeIn appends *v, encoded for those who have the segment open: a handle of an object in another is an error. Whoever sends the message ends files then, which
+// collects the open files in it.
+func encodeIn[T any](seg *shm.Segment, dst []byte, v *T, files *sharer.Out) ([]byte, error) {
 	var foreign error
-	b, err := codec.Append(dst, v, func(h any) {
+	b, err := codec.AppendWith(dst, v, func(h any) {
 		if s, ok := h.(interface{ Segment() *shm.Segment }); ok && s.Segment() != nil && s.Segment().ID() != seg.ID() {
-			foreign = fmt.Errorf("multiproc: the %T stands in segment %#x, which whoever receives it may not have open: pass it in the arguments of Start", h, s.Segment().ID())
+			foreign = fmt.Errorf("multiproc: the %T stands in segment %#x, which whoever receives it may not have open: pass it in the arguments of Start, or send it over a connection", h, s.Segment().ID())
 		}
-	})
+	}, files)
 	if err == nil {
 		err = foreign
+	}
+	if err != nil {
+		files.End(false)
 	}
 	return b, err
 }

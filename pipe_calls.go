@@ -9,6 +9,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc/conn"
 	"github.com/fb2d3dbd/multiproc/internal/codec"
+	"github.com/fb2d3dbd/multiproc/internal/sharer"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
 )
 
@@ -251,9 +252,11 @@ func (p *PipeEnd) sendValue(v any, send func([]byte) error) error {
 	}
 	know(reflect.TypeOf(v))
 	buf := buffers.Get().(*[]byte)
-	b, err := encodeIn(p.seg, (*buf)[:0], &v)
+	var files sharer.Out
+	b, err := encodeIn(p.seg, (*buf)[:0], &v, &files)
 	if err == nil {
 		err = send(b)
+		files.End(err == nil)
 	}
 	putBuffer(buf, b)
 	return err
@@ -268,7 +271,7 @@ func (p *PipeEnd) recvValue(get func(e *ringbuf.PipeEnd, buf []byte) ([]byte, er
 	buf := buffers.Get().(*[]byte)
 	b, err := get(e, (*buf)[:0])
 	if err == nil {
-		if err = codec.Decode(b, &v); err != nil {
+		if err = codec.DecodeWith(b, &v, sharer.Taker{}); err != nil {
 			err = fmt.Errorf("multiproc: %w", err)
 		}
 	} else {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/fb2d3dbd/multiproc/internal/cargo"
 	"github.com/fb2d3dbd/multiproc/internal/codec"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/sharer"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
 	"github.com/fb2d3dbd/multiproc/shm"
 	"github.com/fb2d3dbd/multiproc/spawn"
@@ -13,6 +15,9 @@ import (
 
 // A Queue hands values of type T from many producers to many consumers, processes and goroutines. Values of one producer
 // are taken in its order, each by one consumer. It may be part of the argument of a Start and of messages.
+//
+// An *os.File or a socket in a T is handed over by the process that put it, which keeps a copy until it is taken: if that process dies before, or has 1024 of
+// them waiting, the taking or the putting is an error.
 //
 // A T without pointers is copied as it stands in memory, []byte and string as their bytes, and everything else is encoded: any value
 // that a Target takes as its argument.
@@ -143,8 +148,16 @@ func (q *Queue[T]) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// encode returns v's message. Its memory may be v's own.
-func (q *Queue[T]) encode(v *T) ([]byte, error) {
+// files returns what collects the open files in a value, or nil if there can be none.
+func (q *Queue[T]) files() *sharer.Out {
+	if q.form != formCodec {
+		return nil
+	}
+	return new(sharer.Out)
+}
+
+// encode returns v's message. Its memory may be v's own. The caller ends files once it is known whether the message is in the queue.
+func (q *Queue[T]) encode(v *T, files *sharer.Out) ([]byte, error) {
 	switch q.form {
 	case formRaw:
 		return layout.View(v), nil
@@ -153,11 +166,11 @@ func (q *Queue[T]) encode(v *T) ([]byte, error) {
 	case formText:
 		return layout.Text(any(*v).(string)), nil
 	}
-	return encodeIn(q.obj.seg, nil, v)
+	return encodeIn(q.obj.seg, nil, v, files)
 }
 
-// decode makes a value of a message, which is the callee's to keep.
-func (q *Queue[T]) decode(b []byte) (v T, err error) {
+// decode makes a value of a message, which is the callee's to keep, and of the open files that files has for it.
+func (q *Queue[T]) decode(b []byte, files cargo.Receiver) (v T, err error) {
 	switch q.form {
 	case formRaw:
 		if dst := layout.View(&v); copy(dst, b) != len(dst) || len(b) != len(dst) {
@@ -168,7 +181,7 @@ func (q *Queue[T]) decode(b []byte) (v T, err error) {
 	case formText:
 		v = any(string(b)).(T)
 	default:
-		err = codec.Decode(b, &v)
+		err = codec.DecodeWith(b, &v, files)
 	}
 	return v, err
 }

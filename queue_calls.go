@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/fb2d3dbd/multiproc/internal/layout"
+	"github.com/fb2d3dbd/multiproc/internal/sharer"
 )
 
 // Put puts v into the queue, waiting for room until ctx ends. When it returns nil v will be delivered, whatever happens to
@@ -16,11 +17,13 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 		return q.q.Put(ctx, layout.View(&v))
 	}
 	w := v // only this one needs to live on the heap
-	msg, err := q.encode(&w)
-	if err != nil {
-		return err
+	files := q.files()
+	msg, err := q.encode(&w, files)
+	if err == nil {
+		err = q.q.Put(ctx, msg)
+		files.End(err == nil)
 	}
-	return q.q.Put(ctx, msg)
+	return err
 }
 
 // TryPut puts v into the queue, or returns ErrFull.
@@ -29,25 +32,37 @@ func (q *Queue[T]) TryPut(v T) error {
 		return q.q.TryPut(layout.View(&v))
 	}
 	w := v
-	msg, err := q.encode(&w)
-	if err != nil {
-		return err
+	files := q.files()
+	msg, err := q.encode(&w, files)
+	if err == nil {
+		err = q.q.TryPut(msg)
+		files.End(err == nil)
 	}
-	return q.q.TryPut(msg)
+	return err
 }
 
 // PutBatch puts values in order, waiting for room until ctx ends; others' may come between them. It returns how many it put; err says why
 // not all.
 func (q *Queue[T]) PutBatch(ctx context.Context, vs []T) (int, error) {
 	msgs := make([][]byte, len(vs))
+	files := make([]*sharer.Out, len(vs))
+	put := 0
+	defer func() {
+		for i, f := range files {
+			f.End(i < put)
+		}
+	}()
 	for i := range vs {
-		msg, err := q.encode(&vs[i])
+		files[i] = q.files()
+		msg, err := q.encode(&vs[i], files[i])
 		if err != nil {
 			return 0, err
 		}
 		msgs[i] = msg
 	}
-	return q.q.PutBatch(ctx, msgs)
+	var err error
+	put, err = q.q.PutBatch(ctx, msgs)
+	return put, err
 }
 
 // Get takes the next value, waiting for one until ctx ends. ErrClosed comes when the queue is closed and empty, ErrPeerDied when it is empty
@@ -64,7 +79,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if err != nil {
 		return v, err
 	}
-	return q.decode(b)
+	return q.decode(b, sharer.Taker{})
 }
 
 // TryGet takes the next value, or returns ErrEmpty.
@@ -80,7 +95,7 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 	if err != nil {
 		return v, err
 	}
-	return q.decode(b)
+	return q.decode(b, sharer.Taker{})
 }
 
 func wrongSize(v any, n int) error {
@@ -92,7 +107,7 @@ func (q *Queue[T]) GetBatch(ctx context.Context, limit int) ([]T, error) {
 	msgs, err := q.q.GetBatch(ctx, limit)
 	vs := make([]T, 0, len(msgs))
 	for _, b := range msgs {
-		v, e := q.decode(b)
+		v, e := q.decode(b, sharer.Taker{})
 		if e != nil {
 			err = e
 			continue

@@ -161,7 +161,7 @@ func attachOne(id, n uint64, in *cargo.In) (*shm.Segment, error) {
 	if _, err := shm.Lookup(id); err == nil {
 		return nil, nil
 	}
-	fd, err := in.Take(n)
+	fd, err := in.TakeNumber(n)
 	if err != nil {
 		return nil, fmt.Errorf("conn: %w", err)
 	}

@@ -19,38 +19,37 @@ import (
 
 // A Sender takes what is to go along with a message.
 type Sender interface {
-	// Put takes a copy of the descriptor and returns its number.
-	Put(fd int) (uint64, error)
+	// Put takes a copy of the descriptor and returns what refers to it in the message.
+	Put(fd int) ([]byte, error)
 	// Then has fn called once it is known whether the message was sent.
 	Then(fn func(sent bool))
 }
 
 // A Receiver has what came along with a message.
 type Receiver interface {
-	// Take returns the descriptor with this number, which is the caller's from then on.
-	Take(n uint64) (int, error)
+	// Take returns the descriptor that the beginning of b refers to, which is the caller's from then on, and the rest of b.
+	Take(b []byte) (fd int, rest []byte, err error)
 }
 
 // ErrNoCarrier says that a value with open files is to go where they cannot.
-var ErrNoCarrier = errors.New("open files and sockets travel over a Unix-domain connection and in the arguments of Start, not here")
+var ErrNoCarrier = errors.New("open files and sockets travel over Unix-domain connections, in queues and in the arguments of Start, not here")
 
-// An Out collects the descriptors that go along with one message, in order.
+// An Out collects the descriptors that go along with one message, in order; the message refers to them by number.
 type Out struct {
 	fds  []int
 	then []func(sent bool)
 }
 
 // Put is [Sender]'s.
-func (o *Out) Put(fd int) (uint64, error) {
+func (o *Out) Put(fd int) ([]byte, error) {
 	dup, err := sys.DupRight(fd)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	o.fds = append(o.fds, dup)
-	return uint64(len(o.fds) - 1), nil
+	return binary.AppendUvarint(nil, o.PutOwn(dup)), nil
 }
 
-// PutOwn is Put for a descriptor that the Out owns from then on.
+// PutOwn is Put for a descriptor that the Out owns from then on. It returns the number.
 func (o *Out) PutOwn(fd int) uint64 {
 	o.fds = append(o.fds, fd)
 	return uint64(len(o.fds) - 1)
@@ -82,10 +81,20 @@ type In struct {
 func NewIn(fds []int) *In { return &In{fds: fds} }
 
 // Take is [Receiver]'s.
-func (in *In) Take(n uint64) (int, error) {
+func (in *In) Take(b []byte) (int, []byte, error) {
 	if in == nil {
-		return -1, ErrNoCarrier
+		return -1, nil, ErrNoCarrier
 	}
+	n, size := binary.Uvarint(b)
+	if size <= 0 {
+		return -1, nil, fmt.Errorf("%w: no number of a descriptor", codec.ErrCorrupt)
+	}
+	fd, err := in.TakeNumber(n)
+	return fd, b[size:], err
+}
+
+// TakeNumber returns the descriptor with this number, which is the caller's from then on.
+func (in *In) TakeNumber(n uint64) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if n >= uint64(len(in.fds)) || in.fds[n] < 0 {
@@ -111,7 +120,7 @@ func (in *In) Close() {
 	in.fds = nil
 }
 
-// Put gives the descriptor of f to the carrier and returns its number as bytes.
+// Put gives the descriptor of f to the carrier and returns what refers to it.
 func Put(carrier any, f syscall.Conn) ([]byte, error) {
 	s, ok := carrier.(Sender)
 	if !ok {
@@ -121,28 +130,20 @@ func Put(carrier any, f syscall.Conn) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var n uint64
-	if e := rc.Control(func(fd uintptr) { n, err = s.Put(int(fd)) }); e != nil {
+	var b []byte
+	if e := rc.Control(func(fd uintptr) { b, err = s.Put(int(fd)) }); e != nil {
 		err = fmt.Errorf("%w: %w", os.ErrClosed, e)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return binary.AppendUvarint(nil, n), nil
+	return b, err
 }
 
-// Take takes the descriptor whose number begins b from the carrier, and returns the rest of b.
+// Take takes the descriptor that the beginning of b refers to from the carrier, and returns the rest of b.
 func Take(carrier any, b []byte) (fd int, rest []byte, err error) {
 	r, ok := carrier.(Receiver)
 	if !ok {
 		return -1, nil, ErrNoCarrier
 	}
-	n, size := binary.Uvarint(b)
-	if size <= 0 {
-		return -1, nil, fmt.Errorf("%w: no number of a descriptor", codec.ErrCorrupt)
-	}
-	fd, err = r.Take(n)
-	return fd, b[size:], err
+	return r.Take(b)
 }
 
 func init() {
