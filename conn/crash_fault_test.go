@@ -15,6 +15,19 @@ import (
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
+// A tally counts the messages of each sender, which must be whole and in order.
+type tally map[uint64]uint64
+
+func (n tally) add(t *testing.T, b []byte) {
+	t.Helper()
+	sender, seq, err := readStamp(b)
+	check(t, err)
+	if seq != n[sender]+1 {
+		t.Fatalf("message %d of sender %d came after %d", seq, sender, n[sender])
+	}
+	n[sender] = seq
+}
+
 func wantKilled(t *testing.T, p *spawn.Process, where string) {
 	t.Helper()
 	exit, ok := errors.AsType[*spawn.ExitError](p.Wait(proctest.Context(t)))

@@ -136,19 +136,6 @@ func startProcess[A any](t *testing.T, target *spawn.Target[A], arg A) *spawn.Pr
 	return p
 }
 
-// A tally counts the messages of each sender, which must be whole and in order.
-type tally map[uint64]uint64
-
-func (n tally) add(t *testing.T, b []byte) {
-	t.Helper()
-	sender, seq, err := readStamp(b)
-	check(t, err)
-	if seq != n[sender]+1 {
-		t.Fatalf("message %d of sender %d came after %d", seq, sender, n[sender])
-	}
-	n[sender] = seq
-}
-
 // Senders in processes that share one end, two of which are killed again and again, and goroutines that share the other.
 func TestSendersKilled(t *testing.T) {
 	const senders, each = 4, 60
