@@ -164,7 +164,7 @@ func threadCount() (int, error) {
 	return int(st.Nlink) - 2, nil
 }
 
-// blockers lists the threads that block the stop signal, for the error that says that threads did not stop.
+// blockers lists the threads that block the stop signal now.
 func blockers() (all []string) {
 	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, t := range tasks {

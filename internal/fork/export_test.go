@@ -1,0 +1,3 @@
+package fork
+
+var Busy = busy

@@ -1,0 +1,5 @@
+//go:build !fault && linux && amd64 && !race && !msan && !asan
+
+package fork_test
+
+func faults() {}

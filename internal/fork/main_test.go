@@ -1,0 +1,9 @@
+package fork_test
+
+import (
+	"testing"
+
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+)
+
+func TestMain(m *testing.M) { proctest.Main(m) }
