@@ -166,7 +166,7 @@ func (s *stand) hold(i int) {
 		in[k] = byte(k*(2*i+3) + int(s.rounds[i].Load()))
 	}
 	avx := hasAVX()
-	hold(&in, &out, 3000, avx)
+	hold(&in, &out, 1000, avx)
 	for k := range out {
 		if out[k] != in[k] && (avx || k < 256 && k%32 < 16) {
 			s.spoilt.Add(1)
