@@ -58,12 +58,11 @@ func (b bedroom) fill(t *testing.T, n int) (end func()) {
 	ctx := proctest.Context(t)
 	var procs []*multiproc.Process
 	ends := make(chan error, n)
-	for i := range n {
-		if i%2 == 0 {
-			procs = append(procs, start(t, sleepOnCond, b, nil))
-		} else {
-			go func() { ends <- b.sleep(ctx) }()
-		}
+	for range n - n/2 { // first: a process whose goroutines use shared memory is not forked
+		procs = append(procs, start(t, sleepOnCond, b, nil))
+	}
+	for range n / 2 {
+		go func() { ends <- b.sleep(ctx) }()
 	}
 	for range n {
 		check(t, b.Sleeping.Consume(ctx))

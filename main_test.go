@@ -3,6 +3,7 @@ package multiproc_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc"
@@ -10,12 +11,41 @@ import (
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
-func TestMain(m *testing.M) { proctest.Main(m) }
+// methodVariable says by which start method the processes of a run of the tests are started; TestEveryMethod has a run for each.
+const methodVariable = "MULTIPROC_TEST_METHOD"
+
+func TestMain(m *testing.M) {
+	proctest.Main(m, func() {
+		if method := os.Getenv(methodVariable); method != "" {
+			if err := multiproc.SetStartMethod(multiproc.StartMethod(method)); err != nil {
+				panic(err)
+			}
+		}
+	})
+}
+
+// options allows what a test needs to fork: the goroutines of package testing.
+func options(o *multiproc.ProcessOptions) *multiproc.ProcessOptions {
+	var c multiproc.ProcessOptions
+	if o != nil {
+		c = *o
+	}
+	c.AllowForkall = true
+	return &c
+}
+
+// mixed is for tests that start processes while goroutines of their own use what they share with them: a process that does so cannot be forked.
+func mixed(t testing.TB) {
+	t.Helper()
+	if multiproc.DefaultStartMethod() == multiproc.Fork {
+		t.Skip("it starts processes while its own goroutines use shared memory")
+	}
+}
 
 // start starts a process that is killed and waited for at the end of the test, if it has not ended before.
 func start[A any](t testing.TB, target *multiproc.Target[A], arg A, o *multiproc.ProcessOptions) *multiproc.Process {
 	t.Helper()
-	p, err := target.Start(proctest.Context(t), arg, o)
+	p, err := target.Start(proctest.Context(t), arg, options(o))
 	if err != nil {
 		t.Fatal(err)
 	}

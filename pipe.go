@@ -100,7 +100,7 @@ func closePipe(e *ringbuf.PipeEnd) {
 var openPipes sync.Map
 
 func init() {
-	life.OnFork(func() error {
+	life.OnFork(life.Objects, func() error {
 		formerPipes.clear() // the pipes are the parent's to make anew
 		var errs []error
 		openPipes.Range(func(k, _ any) bool {

@@ -158,6 +158,9 @@ func TestErrorsAreThoseOfThePackagesBelow(t *testing.T) {
 
 // The zero handle in an argument is found before anything is started.
 func TestZeroHandleInArgument(t *testing.T) {
+	if multiproc.DefaultStartMethod() == multiproc.Fork {
+		t.Skip("by fork the argument is not encoded")
+	}
 	_, err := whoami.Start(proctest.Context(t), new(multiproc.Queue[[]any]), nil)
 	if err == nil || !strings.Contains(err.Error(), "zero") || !strings.Contains(err.Error(), "whoami") {
 		t.Errorf("Start with the zero Queue returned %v", err)

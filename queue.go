@@ -117,6 +117,7 @@ func NewQueue[T any](o *QueueOptions) (*Queue[T], error) {
 	if err != nil {
 		return nil, err
 	}
+	remember(q, obj)
 	return &Queue[T]{obj, q, f}, nil
 }
 
@@ -144,6 +145,7 @@ func (q *Queue[T]) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
+	remember(r, o)
 	*q = Queue[T]{o, r, f}
 	return nil
 }

@@ -260,6 +260,7 @@ var silent = multiproc.NewTarget("queue.silent", func(ctx context.Context, w wor
 
 // Who waits for the last peer hears of its death, whichever side it was on, and not before.
 func TestPeerDied(t *testing.T) {
+	mixed(t)
 	ctx := proctest.Context(t)
 	w := newWork(t, &multiproc.QueueOptions{Capacity: 1})
 	a, b := start(t, silent, w, nil), start(t, silent, w, nil)

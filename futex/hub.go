@@ -38,7 +38,14 @@ type hub struct {
 	round int           // where the next round of looks begins
 }
 
-func init() { life.Background("futex.(*registry).run") }
+// Goroutines that wake and watch, and change nothing in shared memory.
+func init() {
+	for _, f := range []string{
+		"(*registry).run", "(*registry).spread", "(*sleeper).rouse", "(*sleeper).rouse-fm", "(*mourning).end", "wakeOnDone.func2",
+	} {
+		life.Background("futex." + f)
+	}
+}
 
 // place finds room for a new lane, and returns the hub that has to look at it.
 func (r *registry) place(l *lane) *hub {

@@ -53,6 +53,9 @@ func (m member) confirm(me uint32) error {
 // of peers may have died and after slices of up to 50 ms, looks for the dead.
 func (m member) await(ctx context.Context, e *EventCount, me uint32, ready func() (bool, error), mourn func() error, peers func() []uint32) error {
 	return e.AwaitPeers(ctx, func() (bool, error) {
+		if err := m.confirm(me); err != nil { // also in the copy of a sleeper, in the child of a fork: it may change nothing in this name
+			return false, err
+		}
 		ok, err := ready()
 		if e := m.confirm(me); e != nil { // the words may have been the zeros of closed memory
 			return false, e

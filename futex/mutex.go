@@ -164,7 +164,10 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 		asleep = waiters
 		early = early || w>>ownerShift != handed
 		elapsed := bed.sleep(w | waiters)
-		fault.Point("mutex.woken") // a death here takes the wake-up along: the others have their slices
+		fault.Point("mutex.woken")            // a death here takes the wake-up along: the others have their slices
+		if err := m.confirm(me); err != nil { // closed, or this is the copy of a sleeper in the child of a fork
+			return err
+		}
 		if !elapsed {
 			early = early || bed.errno == nil // what it was woken for is its own, whenever it came
 			continue

@@ -9,7 +9,7 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
-func init() { life.OnFork(rejoinAll) }
+func init() { life.OnFork(life.Memory, rejoinAll) }
 
 // rejoinAll makes the child of a fork a participant of its own in every segment that its parent had open. What it has inherited are the parent's file
 // descriptions, and with them the parent's locks on bytes: as long as one descriptor or one mapping of them were left here, the parent would look alive

@@ -68,9 +68,9 @@ type Options struct {
 
 // A Segment is one mapping of shared memory in this process, and this process's place among its participants.
 type Segment struct {
-	mem     []byte // the whole mapping; never unmapped while the Segment can be reached
-	fd      int    // of the description that mem is mapped by and that holds this participant's byte
-	token   atomic.Uint32
+	mem     []byte         // the whole mapping; never unmapped while the Segment can be reached
+	fd      int            // of the description that mem is mapped by and that holds this participant's byte
+	token   *atomic.Uint32 // of this process, 0 when it is closed; see owner.NewToken
 	table   *owner.Table
 	hdr     *header
 	lay     geometry
@@ -258,7 +258,9 @@ func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string) error {
 		return fmt.Errorf("shm: %w", err)
 	}
 	s.table = table
+	s.token = owner.NewToken()
 	s.token.Store(tok)
+	runtime.AddCleanup(s, owner.FreeToken, s.token)
 	remember(s)
 	return nil
 }
@@ -266,6 +268,9 @@ func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string) error {
 // Close leaves the segment. Locks of it that this process still holds count as those of a dead owner. Calls under way in
 // other goroutines, also those that wait, end with ErrClosed within 50 ms. A second Close does nothing.
 func (s *Segment) Close() error {
+	if s.token == nil {
+		return nil
+	}
 	tok := s.token.Swap(0) // from here on every method says ErrClosed
 	if tok == 0 {
 		return nil
@@ -297,7 +302,7 @@ func (s *Segment) Close() error {
 // check returns ErrClosed if the segment is closed. A method calls it after its access: memory that it touched may by then
 // have been the private pages that Close puts in place.
 func (s *Segment) check() error {
-	if s.token.Load() == 0 {
+	if s.Self() == 0 {
 		return ErrClosed
 	}
 	return nil
@@ -345,12 +350,17 @@ func (s *Segment) Export() (fd int, err error) {
 
 // Self returns this process's participant token, or 0 after Close. With Alive it makes a Segment the
 // futex.Participants of the locks in it.
-func (s *Segment) Self() uint32 { return s.token.Load() }
+func (s *Segment) Self() uint32 {
+	if s.token == nil {
+		return 0
+	}
+	return s.token.Load()
+}
 
 // Alive reports whether the participant with this token may still run; false is proven, by the kernel, not guessed from
 // a time-out. After Close nothing can be proven any more, and it reports true.
 func (s *Segment) Alive(token uint32) bool {
-	if token != 0 && token == s.token.Load() || s.table.Alive(token) {
+	if token != 0 && token == s.Self() || s.table.Alive(token) {
 		return true
 	}
 	return s.check() != nil // what the table said may have been said by the pages that Close puts in its place

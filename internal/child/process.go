@@ -204,7 +204,7 @@ func init() {
 	life.Background("internal/child.(*Process).reap")
 	life.Background("internal/child.(*startThread).run")
 	life.Background("internal/child.awaitFork")
-	life.OnFork(func() error {
+	life.OnFork(life.Processes, func() error {
 		disownChildren()
 		return nil
 	})

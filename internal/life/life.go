@@ -23,16 +23,27 @@ var Gate sync.RWMutex
 
 var (
 	mu         sync.Mutex
-	hooks      []func() error
+	hooks      [stages][]func() error
 	background []string
 )
 
-// OnFork has fn called in the child of every fork, before anything of the caller's runs there. Packages call it when they are
-// initialised, so those below come first.
-func OnFork(fn func() error) {
+// A Stage says when a function of [OnFork] is called. Those of one stage are called in any order.
+type Stage int
+
+// The stages.
+const (
+	Processes Stage = iota // what the parent has of other processes is let go
+	Memory                 // shared memory is joined
+	Objects                // objects in it are
+
+	stages
+)
+
+// OnFork has fn called in the child of every fork, before anything of the caller's runs there.
+func OnFork(s Stage, fn func() error) {
 	mu.Lock()
 	defer mu.Unlock()
-	hooks = append(hooks, fn)
+	hooks[s] = append(hooks[s], fn)
 }
 
 // Background declares that a goroutine which runs this function, named as in a stack trace and without the module's path, does no harm during
@@ -59,8 +70,10 @@ func Forked() error {
 	all := hooks
 	mu.Unlock()
 	var errs []error
-	for _, fn := range all {
-		errs = append(errs, fn())
+	for _, stage := range all {
+		for _, fn := range stage {
+			errs = append(errs, fn())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -19,10 +19,13 @@ import (
 
 // Main is the whole of a TestMain. In a child it runs the target, in a [Program] its main function. Otherwise it runs
 // the tests and exits, with code 1 when they pass but leave behind a descriptor, a process, a mapping, a named segment, a
-// goroutine or hundreds of threads. The checks are Linux's; elsewhere only goroutines are counted.
-func Main(m *testing.M) {
+// goroutine or hundreds of threads. The checks are Linux's; elsewhere only goroutines are counted. before is called before the tests.
+func Main(m *testing.M, before ...func()) {
 	runProgram()
 	spawn.Init()
+	for _, fn := range before {
+		fn()
+	}
 	os.Exit(run(m))
 }
 

@@ -72,3 +72,16 @@ func KillChild(pid int) error {
 		}
 	}
 }
+
+// WipedPage returns memory of this process alone, which in the child of a fork is zeros.
+func WipedPage() ([]byte, error) {
+	mem, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Madvise(mem, unix.MADV_WIPEONFORK); err != nil {
+		unix.Munmap(mem)
+		return nil, err
+	}
+	return mem, nil
+}

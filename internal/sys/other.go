@@ -202,3 +202,6 @@ func ThreadChildren() ([]int, error) { return nil, Unsupported("a list of childr
 
 // KillChild is not available.
 func KillChild(pid int) error { return Unsupported("to kill a child") }
+
+// WipedPage is not available.
+func WipedPage() ([]byte, error) { return nil, Unsupported("memory that a fork wipes") }

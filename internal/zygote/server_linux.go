@@ -61,7 +61,7 @@ var current struct {
 func init() {
 	life.Background("internal/zygote.(*server).listen")
 	life.Background("internal/zygote.(*server).watch")
-	life.OnFork(func() error { // the zygote is the parent's, and its socket admits nobody else
+	life.OnFork(life.Processes, func() error { // the zygote is the parent's, and its socket admits nobody else
 		if s := current.server; s != nil {
 			s.link.close()
 			current.server = nil

@@ -1,0 +1,36 @@
+package multiproc_test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/fb2d3dbd/multiproc"
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+)
+
+// TestEveryMethod runs the tests of this package under each start method that is not the default.
+func TestEveryMethod(t *testing.T) {
+	if os.Getenv(methodVariable) != "" {
+		t.Skip("it is such a run")
+	}
+	for _, m := range multiproc.StartMethods()[1:] {
+		t.Run(string(m), func(t *testing.T) {
+			args := []string{"-test.run=^Test", "-test.timeout=5m"}
+			if testing.Short() {
+				args = append(args, "-test.short")
+			}
+			if testing.Verbose() {
+				args = append(args, "-test.v")
+			}
+			cmd := exec.CommandContext(proctest.Context(t), must(os.Executable())(t), args...)
+			cmd.Env = append(os.Environ(), methodVariable+"="+string(m))
+			if out, err := cmd.CombinedOutput(); err != nil || testing.Verbose() {
+				t.Logf("%v\n%s", err, out)
+				if err != nil {
+					t.Fail()
+				}
+			}
+		})
+	}
+}
