@@ -16,7 +16,12 @@ func TestEveryMethod(t *testing.T) {
 	}
 	for _, m := range multiproc.StartMethods()[1:] {
 		t.Run(string(m), func(t *testing.T) {
-			args := []string{"-test.run=^Test", "-test.timeout=5m"}
+			args := []string{"-test.run=^Test", "-test.timeout=100s"}
+			if m == multiproc.Fork {
+				// A forked child has both ends of every pipe, and sees no end of the other side as long as it keeps them; and those of Wait
+				// start processes while goroutines of their own wait.
+				args = append(args, "-test.skip=^Test(Pipe|Wait)")
+			}
 			if testing.Short() {
 				args = append(args, "-test.short")
 			}
