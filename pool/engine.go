@@ -140,12 +140,17 @@ func (e *engine) build(to, ro *ringbuf.MPMCOptions) (err error) {
 	if e.results, err = ringbuf.CreateMPMC(mem[e.arg.ResultsAt:][:e.arg.ResultsLen], ro); err != nil {
 		return err
 	}
-	// This process counts among those who may take tasks and put results. Whoever waits for the other side then waits for the next worker too,
-	// and is not told that all are gone.
-	if _, err := e.tasks.TryReceive(); err != ringbuf.ErrEmpty {
-		return fmt.Errorf("pool: a new queue: %w", err)
+	// This process puts into both queues and takes from both, so that who waits for the other side of either waits for the workers to come, and is never
+	// told that everybody is gone.
+	for _, q := range []*ringbuf.MPMC{e.tasks, e.results} {
+		if err := q.TryPut(nil); err != nil {
+			return fmt.Errorf("pool: a new queue: %w", err)
+		}
+		if _, err := q.TryGet(nil); err != nil {
+			return fmt.Errorf("pool: a new queue: %w", err)
+		}
 	}
-	return e.results.Put(context.Background(), make([]byte, resultHead)) // to nobody: slot 0 is free
+	return nil
 }
 
 // usable returns why the pool takes no call, with e.mu held.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +58,7 @@ var (
 		case "pid":
 			return fmt.Sprint(os.Getpid()), nil
 		case "stop":
-			return "", syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			return "", stopSelf()
 		}
 		return "", fmt.Errorf("what is %q?", what)
 	})
@@ -72,9 +71,7 @@ func (e ageError) Error() string { return fmt.Sprint("age ", e.Age) }
 func init() { multiproc.Register[ageError]() }
 
 func suicide() error {
-	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
-		return err
-	}
+	proctest.Suicide()
 	select {}
 }
 
