@@ -35,14 +35,14 @@ var echoes = multiproc.NewTarget("echoes", func(ctx context.Context, c connected
 
 // A connection and a file are part of an argument, by every start method that encodes it.
 func TestConnectionsInArguments(t *testing.T) {
-	for _, m := range []multiproc.StartMethod{multiproc.Spawn, multiproc.ForkServer} {
+	for _, m := range []multiproc.StartMethod{multiproc.Spawn, multiproc.ForkServer, multiproc.Fork} {
 		t.Run(string(m), func(t *testing.T) {
 			ctx := proctest.Context(t)
 			a, b, err := conn.Pipe(true)
 			check(t, err)
 			r, w, err := os.Pipe()
 			check(t, err)
-			p, err := echoes.Start(ctx, connected{b, w, 3}, &multiproc.ProcessOptions{Method: m})
+			p, err := echoes.Start(ctx, connected{b, w, 3}, &multiproc.ProcessOptions{Method: m, AllowForkall: m == multiproc.Fork})
 			if errors.Is(err, errors.ErrUnsupported) {
 				t.Skip(err)
 			}
@@ -65,4 +65,34 @@ func TestConnectionsInArguments(t *testing.T) {
 			check(t, a.Close())
 		})
 	}
+}
+
+var claims = multiproc.NewTarget("claims", func(ctx context.Context, c *conn.Conn) error {
+	if err := c.Send(ctx, 1); !errors.Is(err, conn.ErrInherited) {
+		return fmt.Errorf("the parent's stream was used: %v", err)
+	}
+	if err := c.Claim(); err != nil {
+		return err
+	}
+	return errors.Join(c.Send(ctx, 2), c.Close())
+})
+
+// A stream is no longer usable by accident in two processes after a fork.
+func TestStreamAfterFork(t *testing.T) {
+	ctx := proctest.Context(t)
+	l := must(conn.Listen("unix", "", nil))(t)
+	a := must(conn.Dial(ctx, "unix", l.Addr().String(), nil))(t)
+	b := must(l.Accept(ctx))(t)
+	check(t, l.Close())
+	p, err := claims.Start(ctx, b, &multiproc.ProcessOptions{Method: multiproc.Fork, AllowForkall: true})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	check(t, err)
+	check(t, b.Close())
+	if n := must(conn.Recv[int](ctx, a))(t); n != 2 {
+		t.Errorf("got %d", n)
+	}
+	wait(t, p)
+	check(t, a.Close())
 }

@@ -189,6 +189,13 @@ func FuzzPacket(f *testing.F) {
 	f.Add([]byte("m\x01\x06\x00\x03\x00\x00\x00hello"), 1)
 	f.Add([]byte("m\x01\x02\x00\x02\x00\x00\x00hello"), 2)
 	f.Add([]byte("m\x01\x07\x00\xff\xff\xff\xff\x05\x00\x00\x00\x00\x00\x00\x80"), 3)
+	var out departures
+	list, body, err := encode(nil, []any{os.Stdin, 1, os.Stdout}, &out)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(append([]byte("m\x01\x02\x00\x02\x00\x00\x00"), list...), body...), 2)
+	out.End(false)
 	f.Fuzz(func(t *testing.T, data []byte, n int) {
 		if len(data) == 0 || len(data) > 4096 {
 			return
@@ -220,10 +227,27 @@ func FuzzPacket(f *testing.F) {
 			if len(m.rights) != n&3 || len(data) != headSize+len(m.body) || !bytes.Equal(m.body, data[headSize:]) {
 				t.Errorf("received %d bytes and %d descriptors of %x", len(m.body), len(m.rights), data)
 			}
-			m.discard()
+			var v any
+			if decode(&m, &v) == nil {
+				closeAll(v)
+			}
 		}
 		m.free()
 	})
+}
+
+// closeAll closes the file in a value, or among those of a list.
+func closeAll(v any) {
+	switch x := v.(type) {
+	case *os.File:
+		if x != nil {
+			x.Close()
+		}
+	case []any:
+		for _, v := range x {
+			closeAll(v)
+		}
+	}
 }
 
 type rawSend struct {

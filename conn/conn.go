@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fb2d3dbd/multiproc/internal/life"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
@@ -34,7 +35,8 @@ type Conn struct {
 	limit    atomic.Int64
 	readable bool
 	writable bool
-	domain   bool // it can carry descriptors
+	domain   bool          // it can carry descriptors
+	owner    atomic.Uint32 // the life of the process that a stream belongs to
 }
 
 // NewConn makes a Conn of a connected socket, or of anything else that behaves like one, such as a *tls.Conn. The Conn owns c. A socket of packets (network
@@ -133,6 +135,7 @@ func newPacket(l link, read, write bool) *Conn {
 func newStream(l link, read, write, domain bool) *Conn {
 	c := newConn(l, read, write)
 	c.stream, c.domain = new(stream), domain
+	c.owner.Store(life.Count())
 	return c
 }
 
@@ -166,6 +169,38 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.out.setDeadline(t)
 // message is [ErrTooLong]: over packets it is dropped, and a stream cannot be received from any more.
 func (c *Conn) SetLimit(n int64) { c.limit.Store(n) }
 
+// Claim makes this process the owner of a stream that it has inherited by a fork; until then its calls are [ErrInherited]. The caller sees to it that the process it
+// was forked from sends and receives no more. A Conn over packets needs no owner.
+func (c *Conn) Claim() error {
+	if c.stream == nil {
+		return nil
+	}
+	for i, s := range []*side{&c.in, &c.out} {
+		select {
+		case s.turn <- struct{}{}:
+			defer s.leave()
+		default:
+			return fmt.Errorf("%w: direction %d", errBusy, i)
+		}
+	}
+	if c.stream.begun() {
+		return fmt.Errorf("conn: the stream was inherited in the middle of a message")
+	}
+	c.owner.Store(life.Count())
+	return nil
+}
+
+// check returns why nothing can be done with c here.
+func (c *Conn) check() error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	if c.stream != nil && c.owner.Load() != life.Count() {
+		return ErrInherited
+	}
+	return nil
+}
+
 // Close closes this end. Calls under way in other goroutines end with an error that matches os.ErrClosed. A second Close does nothing.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
@@ -173,7 +208,7 @@ func (c *Conn) Close() error {
 	}
 	close(c.done)
 	err := c.l.close()
-	if c.stream != nil {
+	if c.stream != nil && c.owner.Load() == life.Count() {
 		c.in.turn <- struct{}{} // whoever receives has been woken
 		c.stream.drop()
 		<-c.in.turn
@@ -203,6 +238,9 @@ func (c *Conn) RemoteAddr() net.Addr {
 // Poll waits until there is something to receive, which may be the end of the connection, or until ctx ends. Another goroutine or process may
 // receive it first.
 func (c *Conn) Poll(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if !c.readable {
 		return ErrOneWay
 	}
@@ -211,6 +249,9 @@ func (c *Conn) Poll(ctx context.Context) error {
 
 // TryPoll reports whether there is something to receive, which may be the end of the connection.
 func (c *Conn) TryPoll() (bool, error) {
+	if err := c.check(); err != nil {
+		return false, err
+	}
 	if !c.readable {
 		return false, ErrOneWay
 	}

@@ -27,6 +27,8 @@ var (
 	ErrTooLong = errors.New("conn: message is longer than accepted")
 	// ErrBroken says that a message was cut in the middle, or that what came is no message: nothing more can pass in this direction.
 	ErrBroken = errors.New("conn: the stream is broken")
+	// ErrInherited says that a stream belongs to the process that this one was forked from; see [Conn.Claim].
+	ErrInherited = errors.New("conn: the stream belongs to the process that this one was forked from")
 	// ErrProtocol says that a packet is none of this package's.
 	ErrProtocol = errors.New("conn: packet of another protocol")
 	// ErrAuthentication says that the peer does not have the same key, or does not speak the protocol.

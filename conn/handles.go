@@ -242,10 +242,11 @@ func init() {
 
 // leave gives the Conn to the carrier. One over packets is shared from then on; a stream moves, and must be between two messages for that.
 func (c *Conn) leave(carrier any) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	l, ok := c.l.(*rawLink)
 	switch {
-	case c.closed.Load():
-		return nil, ErrClosed
 	case !ok:
 		return nil, fmt.Errorf("conn: a %T cannot be sent: what is encrypted or wrapped belongs to this process: %w", c.l.conn(), errors.ErrUnsupported)
 	case c.stream == nil:

@@ -91,9 +91,10 @@ func (m *incoming) plain() error {
 }
 
 func (c *Conn) send(ctx context.Context, m *outgoing, wait bool) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
 	switch {
-	case c.closed.Load():
-		return ErrClosed
 	case !c.writable:
 		return ErrOneWay
 	case len(m.rights) > 0 && !c.domain:
@@ -133,9 +134,10 @@ func (c *Conn) sendPacket(ctx context.Context, m *outgoing, wait bool) error {
 
 // receive receives a message, into room if it fits there. What it returns is to be freed.
 func (c *Conn) receive(ctx context.Context, room []byte, limit int64, wait bool) (m incoming, err error) {
+	if err := c.check(); err != nil {
+		return m, err
+	}
 	switch {
-	case c.closed.Load():
-		return m, ErrClosed
 	case !c.readable:
 		return m, ErrOneWay
 	case c.stream != nil:

@@ -57,7 +57,7 @@ func (s *side) do(ctx context.Context, o op) error {
 	if s.late() {
 		return os.ErrDeadlineExceeded
 	}
-	if s.whole {
+	if s.whole && len(s.turn) == 0 { // nobody waits who would be overtaken
 		if err := s.l.try(o); err != errWait {
 			return err
 		}
