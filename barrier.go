@@ -25,7 +25,7 @@ func NewBarrier(parties int) (*Barrier, error) {
 		return nil, err
 	}
 	b, err := futex.CreateBarrier(mem, parties, obj.seg)
-	return &Barrier{obj, b}, err
+	return &Barrier{obj, b}, obj.complete(err)
 }
 
 // Wait waits until all parties have come and returns this one's number, from 0 to parties-1. ErrBroken says that the barrier is, or

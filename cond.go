@@ -56,10 +56,10 @@ func NewCond(lock Locker, o *CondOptions) (*Cond, error) {
 		return nil, err
 	}
 	if lock.Segment() != obj.seg {
-		return nil, fmt.Errorf("multiproc: a condition on a lock of segment %#x stands in another, %#x", lock.Segment().ID(), obj.seg.ID())
+		return nil, obj.complete(fmt.Errorf("multiproc: a condition on a lock of segment %#x stands in another, %#x", lock.Segment().ID(), obj.seg.ID()))
 	}
 	c, err := futex.CreateCond(mem, waiters, lock.locker(), obj.seg)
-	return &Cond{obj, c, lock}, err
+	return &Cond{obj, c, lock}, obj.complete(err)
 }
 
 // Locker returns the lock.

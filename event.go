@@ -21,7 +21,7 @@ func NewEvent() (*Event, error) {
 		return nil, err
 	}
 	e, err := futex.NewEvent(mem, o.seg)
-	return &Event{o, e}, err
+	return &Event{o, e}, o.complete(err)
 }
 
 // Set sets the event and wakes all who wait.

@@ -14,18 +14,28 @@ type object struct {
 	ref shm.Ref
 }
 
-// allocate takes size bytes from the segment that this process shares with its descendants.
+// allocate takes size bytes from the segment that this process shares with its descendants, for an object that complete makes one: if the process dies
+// in between, nothing is left of it.
 func allocate(kind shm.Kind, size int) (object, []byte, error) {
 	seg, err := shm.Default()
 	if err != nil {
 		return object{}, nil, err
 	}
-	ref, err := seg.Alloc(kind, size)
+	ref, err := seg.Reserve(kind, size)
 	if err != nil {
 		return object{}, nil, err
 	}
 	mem, err := seg.At(ref, kind)
 	return object{seg, ref}, mem, err
+}
+
+// complete ends the making of an object, successful or not.
+func (o *object) complete(err error) error {
+	if err == nil {
+		return o.seg.Publish(o.ref)
+	}
+	_ = o.seg.Free(o.ref)
+	return err
 }
 
 // resolve finds the object whose handle b is.

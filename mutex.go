@@ -21,7 +21,7 @@ func NewMutex() (*Mutex, error) {
 		return nil, err
 	}
 	mu, err := futex.NewMutex(mem, o.seg)
-	return &Mutex{o, mu}, err
+	return &Mutex{o, mu}, o.complete(err)
 }
 
 // Lock takes the lock, waiting for it until ctx ends. It returns nil or ErrOwnerDied with the lock held, and any other error

@@ -71,7 +71,7 @@ func NewPipe(o *PipeOptions) (a, b *PipeEnd, err error) {
 	setPipe(&po, obj.seg)
 	po.Zeroed = true
 	x, y, err := ringbuf.CreatePipe(mem, &po)
-	if err != nil {
+	if err = obj.complete(err); err != nil {
 		return nil, nil, err
 	}
 	a, b = (&formerPipe{obj: obj}).ends(x, y)

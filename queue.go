@@ -115,10 +115,10 @@ func NewQueue[T any](o *QueueOptions) (*Queue[T], error) {
 	mo.Participants, mo.Coming = obj.seg, spawn.Starting
 	q, err := ringbuf.CreateMPMC(mem, &mo)
 	if err != nil {
-		return nil, err
+		return nil, obj.complete(err)
 	}
 	remember(q, obj)
-	return &Queue[T]{obj, q, f}, nil
+	return &Queue[T]{obj, q, f}, obj.complete(nil)
 }
 
 // Segment returns the shared memory that the queue stands in.

@@ -22,7 +22,7 @@ func NewRLock() (*RLock, error) {
 		return nil, err
 	}
 	l, err := futex.NewRLock(mem, o.seg)
-	return &RLock{o, l}, err
+	return &RLock{o, l}, o.complete(err)
 }
 
 // Handle returns another handle of the same lock, which is another holder.

@@ -31,7 +31,7 @@ func NewRWMutex(o *RWMutexOptions) (*RWMutex, error) {
 		return nil, err
 	}
 	l, err := futex.CreateRWMutex(mem, readers, obj.seg)
-	return &RWMutex{obj, l}, err
+	return &RWMutex{obj, l}, obj.complete(err)
 }
 
 // Lock takes the lock for writing, waiting for it until ctx ends. It returns nil or ErrOwnerDied with the lock held, and any other error

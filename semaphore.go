@@ -36,7 +36,7 @@ func NewSemaphore(n int, o *SemaphoreOptions) (*Semaphore, error) {
 		return nil, err
 	}
 	s, err := futex.CreateSemaphore(mem, n, most, obj.seg)
-	return &Semaphore{obj, s}, err
+	return &Semaphore{obj, s}, obj.complete(err)
 }
 
 // Acquire takes a permit, waiting for one until ctx ends.
@@ -102,7 +102,7 @@ func NewBoundedSemaphore(n int) (*BoundedSemaphore, error) {
 		return nil, err
 	}
 	s, err := futex.CreateBoundedSemaphore(mem, n, obj.seg)
-	return &BoundedSemaphore{obj, s}, err
+	return &BoundedSemaphore{obj, s}, obj.complete(err)
 }
 
 // Acquire takes a permit, waiting for one until ctx ends.

@@ -127,7 +127,7 @@ func available(n uint64) error {
 
 // build maps the empty file behind fd, writes the header and joins. It owns fd.
 func build(fd int, lay geometry, name string, o *Options) (*Segment, error) {
-	mem, err := mapFD(fd, lay.total)
+	mem, err := mapFD(fd, lay.total, mmap.RDWR)
 	if err != nil {
 		sys.CloseFD(fd)
 		return nil, err
@@ -194,7 +194,7 @@ func Attach(fd int) (*Segment, error) {
 
 // open maps and joins the segment behind fd, which it owns.
 func (s *Segment) open(fd int, name string) error {
-	mem, lay, err := mapChecked(fd)
+	mem, lay, err := mapChecked(fd, mmap.RDWR)
 	if err != nil {
 		sys.CloseFD(fd)
 		return err
@@ -204,7 +204,7 @@ func (s *Segment) open(fd int, name string) error {
 }
 
 // mapChecked maps the whole of the segment behind fd, after it has checked that it is one.
-func mapChecked(fd int) ([]byte, geometry, error) {
+func mapChecked(fd, prot int) ([]byte, geometry, error) {
 	size, err := sys.FileSize(fd)
 	if err != nil {
 		return nil, geometry{}, fmt.Errorf("shm: %w", err)
@@ -213,7 +213,7 @@ func mapChecked(fd int) ([]byte, geometry, error) {
 		return nil, geometry{}, fmt.Errorf("shm: %w: %d bytes are too few for a segment", ErrForeign, size)
 	}
 	// The first page says how much to map; it is looked at through a mapping of its own.
-	first, err := mapFD(fd, pageSize)
+	first, err := mapFD(fd, pageSize, prot)
 	if err != nil {
 		return nil, geometry{}, err
 	}
@@ -224,19 +224,19 @@ func mapChecked(fd int) ([]byte, geometry, error) {
 	if err != nil {
 		return nil, geometry{}, fmt.Errorf("shm: %w", err)
 	}
-	mem, err := mapFD(fd, lay.total)
+	mem, err := mapFD(fd, lay.total, prot)
 	return mem, lay, err
 }
 
 // mapFD maps size bytes of the file. The mapping holds fd's own file description, and with it this participant's byte.
-func mapFD(fd int, size int) ([]byte, error) {
+func mapFD(fd, size, prot int) ([]byte, error) {
 	dup, err := sys.DupFD(fd)
 	if err != nil {
 		return nil, fmt.Errorf("shm: %w", err)
 	}
 	f := os.NewFile(uintptr(dup), "segment")
 	defer f.Close()
-	mem, err := mmap.MapRegion(f, size, mmap.RDWR, 0, 0)
+	mem, err := mmap.MapRegion(f, size, prot, 0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("shm: map %d bytes: %w", size, err)
 	}

@@ -82,7 +82,7 @@ func createShared(name string, size int, fill func(mem []byte)) (*SharedMemory, 
 	if err := sys.Allocate(fd, int64(size)); err != nil {
 		return nil, fmt.Errorf("shm: create %q: reserve %d bytes: %w", name, size, noRoom(err))
 	}
-	mem, err := mapFD(fd, size)
+	mem, err := mapFD(fd, size, mmap.RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (m *SharedMemory) open(name string) error {
 	case size > maxShared:
 		return fmt.Errorf("shm: open %q: %w: %d bytes", name, ErrForeign, size)
 	}
-	m.mem, err = mapFD(fd, int(size))
+	m.mem, err = mapFD(fd, int(size), mmap.RDWR)
 	m.name = name
 	return err
 }

@@ -21,6 +21,11 @@ func Reopen(fd int) (int, error) {
 	return nfd, nil
 }
 
+// ReopenToRead is [Reopen] for reading alone.
+func ReopenToRead(fd int) (int, error) {
+	return OpenFile("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY, 0)
+}
+
 // OpenFile opens path; flags as for open(2), O_CLOEXEC added.
 func OpenFile(path string, flags int, mode uint32) (int, error) {
 	return retry(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, mode) })

@@ -21,6 +21,9 @@ func Scratch(name string) (int, error) { return -1, Unsupported("an anonymous fi
 // Reopen is not available.
 func Reopen(fd int) (int, error) { return -1, Unsupported("reopening a descriptor") }
 
+// ReopenToRead is not available.
+func ReopenToRead(fd int) (int, error) { return -1, Unsupported("reopening a descriptor") }
+
 // OpenFile is not available.
 func OpenFile(path string, flags int, mode uint32) (int, error) {
 	return -1, Unsupported("a named segment")
