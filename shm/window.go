@@ -35,7 +35,7 @@ func LookAt(fd int) (*Window, error) {
 		sys.CloseFD(own)
 		return nil, err
 	}
-	s := &Segment{mem: mem, fd: own, lay: lay, hdr: headerOf(mem), looks: true}
+	s := &Segment{mem: mem, fd: own, lay: lay, hdr: headerOf(mem), looks: true, token: new(atomic.Uint32)}
 	s.id = s.hdr.id
 	s.token.Store(looker)
 	if s.table, err = owner.NewTable(mem[tableOff:], lay.participants, own, tableOff); err != nil {
