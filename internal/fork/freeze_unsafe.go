@@ -92,7 +92,10 @@ func collapse() {
 	if err != nil {
 		return
 	}
-	const madvCollapse, huge = 25, 2 << 20
+	const (
+		huge  = 2 << 20
+		piece = 64 * huge // each call waits for all processors once, so they are few
+	)
 	for line := range strings.Lines(string(maps)) {
 		span, rest, _ := strings.Cut(line, " ")
 		from, to, _ := strings.Cut(span, "-")
@@ -103,10 +106,33 @@ func collapse() {
 		if err1 != nil || err2 != nil || len(fields) < 4 || fields[0] != "rw-p" || fields[3] != "0" || len(fields) > 4 && !strings.HasPrefix(strings.Join(fields[4:], " "), "[anon: Go: heap") {
 			continue
 		}
-		for at := (lo + huge - 1) &^ (huge - 1); at+huge <= hi; at += 32 * huge {
-			raw(syscall.SYS_MADVISE, uintptr(at), uintptr(min(32*huge, (hi-at)&^(huge-1))), madvCollapse, 0)
+		hi &^= huge - 1
+		for at := (lo + huge - 1) &^ (huge - 1); at < hi; at += piece {
+			end := min(at+piece, hi)
+			if collapseSpan(at, end) == nil {
+				continue
+			}
+			for ; at < end; at += huge { // the call ends at the first page that cannot be had
+				_ = collapseSpan(at, at+huge)
+			}
+			at = end - piece
 		}
 	}
+}
+
+// collapseSpan asks once more when the kernel asks for that.
+func collapseSpan(from, to uint64) error {
+	const madvCollapse = 25
+	var e syscall.Errno
+	for range 3 {
+		if _, e = raw(syscall.SYS_MADVISE, uintptr(from), uintptr(to-from), madvCollapse, 0); e != syscall.EAGAIN {
+			break
+		}
+	}
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
 // zygote is what the loop works with.
