@@ -64,7 +64,7 @@ func openCarrier(r *sys.Received, carrier bool, count int) error {
 }
 
 func emptyCarrier(r *sys.Received, socket, count int) error {
-	ch := rawChannel{fd: socket, socket: true}
+	ch := &rawChannel{fd: socket, socket: true}
 	for {
 		var b [1]byte
 		got, err := ch.read([][]byte{b[:]}, true)

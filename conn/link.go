@@ -52,32 +52,66 @@ type rawLink struct {
 	socket bool
 }
 
-func (l *rawLink) try(o op) (err error) {
-	// Control does not wait for those who read or write.
-	if e := l.rc.Control(func(fd uintptr) { err = o.step(rawChannel{int(fd), l.socket}) }); e != nil {
-		return ErrClosed // the only reason
+// A call is one use of a rawLink. It is kept for the next, since what package syscall asks for are functions, which cost memory when they are made.
+type call struct {
+	ch   rawChannel
+	o    op
+	err  error
+	once func(fd uintptr)
+	step func(fd uintptr) bool
+}
+
+var calls = sync.Pool{New: func() any {
+	c := new(call)
+	c.once = func(fd uintptr) {
+		c.ch.fd = int(fd)
+		c.err = c.o.step(&c.ch)
 	}
+	c.step = func(fd uintptr) bool {
+		c.once(fd)
+		return c.err != errWait
+	}
+	return c
+}}
+
+func (l *rawLink) begin(o op) *call {
+	c := calls.Get().(*call)
+	c.ch.socket, c.o, c.err = l.socket, o, nil
+	return c
+}
+
+func (c *call) end() error {
+	err := c.err
+	c.o, c.err = nil, nil
+	calls.Put(c)
 	return outcome(err)
 }
 
-func (l *rawLink) run(o op, write bool) (err error) {
-	step := func(fd uintptr) bool {
-		err = o.step(rawChannel{int(fd), l.socket})
-		return err != errWait
+func (l *rawLink) try(o op) error {
+	c := l.begin(o)
+	e := l.rc.Control(c.once) // it does not wait for those who read or write
+	if err := c.end(); e == nil {
+		return err
 	}
+	return ErrClosed // the only reason
+}
+
+func (l *rawLink) run(o op, write bool) error {
+	c := l.begin(o)
 	e := error(nil)
 	if write {
-		e = l.rc.Write(step)
+		e = l.rc.Write(c.step)
 	} else {
-		e = l.rc.Read(step)
+		e = l.rc.Read(c.step)
 	}
+	err := c.end()
 	switch {
 	case errors.Is(e, os.ErrDeadlineExceeded):
 		return os.ErrDeadlineExceeded
 	case e != nil:
 		return ErrClosed // the only other reason
 	}
-	return outcome(err)
+	return err
 }
 
 func (l *rawLink) setReadDeadline(t time.Time) error  { return l.f.SetReadDeadline(t) }
@@ -98,7 +132,7 @@ type rawChannel struct {
 	socket bool
 }
 
-func (c rawChannel) write(parts [][]byte, rights []int) (n int, err error) {
+func (c *rawChannel) write(parts [][]byte, rights []int) (n int, err error) {
 	if c.socket {
 		n, err = sys.SendMessage(c.fd, parts, rights)
 	} else {
@@ -110,7 +144,7 @@ func (c rawChannel) write(parts [][]byte, rights []int) (n int, err error) {
 	return n, err
 }
 
-func (c rawChannel) read(parts [][]byte, rights bool) (r sys.Received, err error) {
+func (c *rawChannel) read(parts [][]byte, rights bool) (r sys.Received, err error) {
 	if c.socket {
 		var oob []byte
 		if rights {
@@ -136,14 +170,14 @@ func (c rawChannel) read(parts [][]byte, rights bool) (r sys.Received, err error
 	return r, err
 }
 
-func (c rawChannel) poll(*stream) error {
+func (c *rawChannel) poll(*stream) error {
 	if sys.Readable(c.fd) {
 		return nil
 	}
 	return errWait
 }
 
-func (c rawChannel) shutdownWrite() {
+func (c *rawChannel) shutdownWrite() {
 	if c.socket {
 		_ = sys.ShutdownSocket(c.fd, true) // the peer may be gone
 	}

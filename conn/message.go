@@ -143,13 +143,16 @@ func (c *Conn) receive(ctx context.Context, room []byte, limit int64, wait bool)
 	case c.stream != nil:
 		m, err = c.receiveStream(ctx, room, limit, wait)
 	default:
-		o := &packetReceive{room: room, limit: limit}
+		o := packetGets.Get().(*packetReceive)
+		o.room, o.limit = room, limit
 		if wait {
 			err = c.in.do(ctx, o)
 		} else {
 			err = c.in.try(o)
 		}
 		m = o.m
+		*o = packetReceive{}
+		packetGets.Put(o)
 	}
 	if err == errWait {
 		err = ErrEmpty

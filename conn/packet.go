@@ -67,6 +67,7 @@ var (
 	spills     = sync.Pool{New: func() any { b := make([]byte, inlineMax); return &b }}
 	rightsRoom = sync.Pool{New: func() any { b := make([]byte, sys.RightsRoom); return &b }}
 	packetOps  = sync.Pool{New: func() any { return new(packetSend) }}
+	packetGets = sync.Pool{New: func() any { return new(packetReceive) }}
 )
 
 // packetSend sends one message in one call of the kernel: it is sent or it is not.
@@ -138,16 +139,17 @@ type packetReceive struct {
 	head  [headSize]byte
 	room  []byte // where the message is wanted, if it fits
 	limit int64
+	parts [3][]byte
 	m     incoming
 }
 
 func (o *packetReceive) step(ch channel) error {
 	spill := spills.Get().(*[]byte)
-	parts := [3][]byte{o.head[:], o.room, *spill}
+	o.parts = [3][]byte{o.head[:], o.room, *spill}
 	fault.Point("conn.packet.receive")
-	r, err := ch.read(parts[:], true)
+	r, err := ch.read(o.parts[:], true)
 	if err == sys.ECONNRESET { // the peer closed with messages unread; what it sent before is still there, and then the end
-		r, err = ch.read(parts[:], true)
+		r, err = ch.read(o.parts[:], true)
 	}
 	if err != nil {
 		spills.Put(spill)

@@ -2,6 +2,8 @@ package sys
 
 import (
 	"os"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,4 +88,73 @@ func ReadAt(fd int, b []byte, off int64) error {
 		b, off = b[n:], off+int64(n)
 	}
 	return nil
+}
+
+// maxParts is the most parts of a message that are not empty.
+const maxParts = 4
+
+// header sets up the header of a message of these parts, without memory from the heap.
+func header(h *unix.Msghdr, iov *[maxParts]unix.Iovec, parts [][]byte, oob []byte) {
+	n := 0
+	for _, p := range parts {
+		if len(p) > 0 {
+			iov[n].Base = &p[0]
+			iov[n].SetLen(len(p))
+			n++
+		}
+	}
+	h.Iov = &iov[0]
+	h.SetIovlen(n)
+	if len(oob) > 0 {
+		h.Control = &oob[0]
+		h.SetControllen(len(oob))
+	}
+}
+
+// SendMessage sends the parts, at most four, one after the other, in one message of a packet socket, together with up to MaxRights descriptors. It
+// never blocks: it returns EAGAIN instead.
+func SendMessage(fd int, parts [][]byte, rights []int) (int, error) {
+	var oob []byte
+	if len(rights) > 0 {
+		oob = unix.UnixRights(rights...)
+	}
+	var h unix.Msghdr
+	var iov [maxParts]unix.Iovec
+	header(&h, &iov, parts, oob)
+	for {
+		n, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|msgNoSignal)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// ReceiveMessage receives into the parts, at most four, one after the other; oob is room for descriptors, RightsRoom or nothing. It never
+// blocks: it returns EAGAIN instead.
+func ReceiveMessage(fd int, parts [][]byte, oob []byte) (r Received, err error) {
+	var h unix.Msghdr
+	var iov [maxParts]unix.Iovec
+	header(&h, &iov, parts, oob)
+	for {
+		n, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|msgCloexec)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return Received{}, errno
+		}
+		r.N = int(n)
+		break
+	}
+	r.Cut, r.Lost = h.Flags&unix.MSG_TRUNC != 0, h.Flags&unix.MSG_CTRUNC != 0
+	if h.Controllen > 0 {
+		if err := r.rights(oob[:h.Controllen]); err != nil {
+			return Received{}, err
+		}
+	}
+	return r, nil
 }

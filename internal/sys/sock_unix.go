@@ -82,21 +82,6 @@ const MaxRights = 253
 // RightsRoom is the room that MaxRights descriptors take in a control message.
 var RightsRoom = unix.CmsgSpace(4 * MaxRights)
 
-// SendMessage sends the parts one after the other, in one message of a packet socket, together with up to MaxRights descriptors. It
-// never blocks: it returns EAGAIN instead.
-func SendMessage(fd int, parts [][]byte, rights []int) (int, error) {
-	var oob []byte
-	if len(rights) > 0 {
-		oob = unix.UnixRights(rights...)
-	}
-	for {
-		n, err := unix.SendmsgBuffers(fd, parts, oob, nil, unix.MSG_DONTWAIT|msgNoSignal)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
-}
-
 // A Received says what came with the bytes of a message.
 type Received struct {
 	N      int
@@ -105,24 +90,9 @@ type Received struct {
 	Lost   bool  // descriptors were lost: the process has no place for them
 }
 
-// ReceiveMessage receives into the parts one after the other; oob is room for descriptors, RightsRoom or nothing. It never
-// blocks: it returns EAGAIN instead.
-func ReceiveMessage(fd int, parts [][]byte, oob []byte) (r Received, err error) {
-	var oobn, flags int
-	for {
-		r.N, oobn, flags, _, err = unix.RecvmsgBuffers(fd, parts, oob, unix.MSG_DONTWAIT|msgCloexec)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
-		return Received{}, err
-	}
-	r.Cut, r.Lost = flags&unix.MSG_TRUNC != 0, flags&unix.MSG_CTRUNC != 0
-	if oobn == 0 {
-		return r, nil
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+// rights adds the descriptors in a control message to what was received.
+func (r *Received) rights(oob []byte) error {
+	messages, err := unix.ParseSocketControlMessage(oob)
 	for i := range messages {
 		fds, e := unix.ParseUnixRights(&messages[i])
 		if e != nil {
@@ -133,14 +103,14 @@ func ReceiveMessage(fd int, parts [][]byte, oob []byte) (r Received, err error) 
 	}
 	if err != nil {
 		CloseRights(r.Rights)
-		return Received{}, err
+		return err
 	}
 	if msgCloexec == 0 {
 		for _, fd := range r.Rights {
 			unix.CloseOnExec(fd)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // ReadFD reads from fd, which does not block.
