@@ -182,16 +182,18 @@ func (l *ShareableList) read(mem []byte) error {
 	if sizes {
 		l.offsets[0] = 8 * (n + 1)
 	}
-	for i := 1; ok && i <= n; i++ {
+	for i := 1; ok && i <= n && l.offsets[0] <= len(mem); i++ {
 		var at int
-		if at, ok = getInt(mem, 8*(i+1)); sizes {
+		if sizes {
 			at, ok = getInt(mem, 8*i)
 			at += l.offsets[i-1] - l.offsets[0]
+		} else {
+			at, ok = getInt(mem, 8*(i+1))
 		}
 		l.offsets[i] = l.offsets[0] + at
 		ok = ok && l.offsets[i] >= l.offsets[i-1]+8 && l.offsets[i] <= len(mem)
 	}
-	if !ok || l.codeOff(n) > len(mem) {
+	if !ok || l.offsets[n] < l.offsets[0] || l.codeOff(n) > len(mem) {
 		return fmt.Errorf("%w: its %d items do not fit into %d bytes", ErrForeign, n, len(mem))
 	}
 	return nil

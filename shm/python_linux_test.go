@@ -378,6 +378,7 @@ func FuzzShareableList(f *testing.F) {
 	f.Add(slices.Clone(l.Shared().Bytes()), uint16(0))
 	ok(f, errors.Join(l.Unlink(), l.Close()))
 	f.Add(append([]byte{1, 0, 0, 0, 0, 0, 0, 0, 8}, make([]byte, 40)...), uint16(9))
+	f.Add(append([]byte{1, 0, 0, 0, 0, 0, 0, 0, 8}, make([]byte, 8)...), uint16(9)) // one item in as few bytes as can be
 	f.Fuzz(func(t *testing.T, b []byte, change uint16) {
 		if len(b) == 0 {
 			return
