@@ -13,13 +13,16 @@ import (
 
 // A Consumer takes messages from an [SPSC]. One goroutine at a time may use it.
 type Consumer struct {
+	_ [cpu.CacheLine]byte // as in Producer
 	ring
 	head  uint64 // where the next record is
 	taken uint64 // what the producer has been told
 	tail  uint64 // the producer's index when last looked at: it can only have moved on
+	next  uint64 // which express comes next, as far as known
 	size  uint64 // of the record that was peeked at, or 0; closedHere after Close
 	msg   []byte // its message
 	pace  pace
+	_     [cpu.CacheLine]byte
 }
 
 // closedHere stands for the size of a record after Close. No record has it.
@@ -31,7 +34,15 @@ func (c *Consumer) Get(ctx context.Context, buf []byte) ([]byte, error) {
 	if out, ok := c.getFast(buf); ok {
 		return out, c.released()
 	}
-	msg, err := c.Peek(ctx)
+	msg, err := c.TryPeek()
+	if err == ErrEmpty {
+		if c.poll() {
+			if out, ok := c.getFast(buf); ok {
+				return out, c.released()
+			}
+		}
+		msg, err = c.peekWait(ctx)
+	}
 	if err != nil {
 		return buf, err
 	}
@@ -68,6 +79,11 @@ func (c *Consumer) Peek(ctx context.Context) ([]byte, error) {
 	msg, err := c.TryPeek()
 	if err != ErrEmpty {
 		return msg, err
+	}
+	if c.poll() {
+		if msg, err := c.TryPeek(); err != ErrEmpty {
+			return msg, err
+		}
 	}
 	return c.peekWait(ctx)
 }
@@ -113,6 +129,12 @@ func (c *Consumer) refresh() error {
 	fault.Point("spsc.get.looked")
 	tail := atomic.LoadUint64(&c.hdr.tail) // pairs with the release store in Producer.flush
 	race.Acquire(&c.hdr.tail)
+	if lead := c.head - tail; lead-1 < expressLead && lead&7 == 0 { // the producer has not come to store it yet, after a message that was taken on its way
+		tail = c.head
+	}
+	if tail == c.head {
+		tail += c.hdr.expressed(c.head, c.mask+1-c.head&c.mask)
+	}
 	if err := c.checkIndices(c.head, tail); err != nil {
 		return err
 	}

@@ -28,6 +28,16 @@ func SetLength(s *SPSC, i, v uint64) {
 	atomic.StoreUint64(r.length(i), v)
 }
 
+// DropExpress takes away what says that messages are on the way beside the ring.
+func DropExpress(s *SPSC) {
+	for i := range s.hdr.express {
+		atomic.StoreUint64(&s.hdr.express[i].word, 0)
+	}
+}
+
+// ProducerClosed reports whether a producer has ended the stream.
+func ProducerClosed(s *SPSC) bool { return atomic.LoadUint32(&s.hdr.producerState) == isClosed }
+
 // DataWord and RoomWord are the event counts that the consumer and the producer sleep on.
 func DataWord(s *SPSC) *uint32 { return &s.hdr.data }
 
@@ -42,6 +52,7 @@ const (
 	OffData      = 384
 	OffRoom      = 512
 	SPSCHeader   = spscHeaderSize
+	OffExpress   = 640 // and 128 behind it the other
 	SkipMark     = skipMark
 	RecordHead   = recordHead
 	OffConsState = OffData + 4

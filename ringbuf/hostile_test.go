@@ -107,7 +107,8 @@ func touch(b []byte) (sum byte) {
 
 // runSPSC carries out a script on a ring of 128 bytes whose memory the script also damages.
 func runSPSC(t testing.TB, mem []byte, s script) {
-	words := []int{ringbuf.OffTail, ringbuf.OffTail + 8, ringbuf.OffHead, ringbuf.OffHead + 8, ringbuf.OffData, ringbuf.OffRoom, ringbuf.OffCapacity}
+	words := []int{ringbuf.OffTail, ringbuf.OffTail + 8, ringbuf.OffHead, ringbuf.OffHead + 8, ringbuf.OffData, ringbuf.OffRoom, ringbuf.OffCapacity,
+		ringbuf.OffExpress, ringbuf.OffExpress + 128}
 	for i := ringbuf.SPSCHeader; i < len(mem); i += 8 { // where lengths may stand
 		words = append(words, i)
 	}
@@ -307,7 +308,7 @@ func TestHostileNeighbour(t *testing.T) {
 	}
 	watch(t, "a side with a hostile neighbour")
 	mem := guarded(t, ringbuf.SPSCSize(512))
-	words := []int{ringbuf.OffTail, ringbuf.OffHead, ringbuf.OffData, ringbuf.OffRoom}
+	words := []int{ringbuf.OffTail, ringbuf.OffHead, ringbuf.OffData, ringbuf.OffRoom, ringbuf.OffExpress, ringbuf.OffExpress + 128}
 	for round := range scale(60) {
 		clear(mem)
 		_, p, c := sides(t, mem, nil, 0)

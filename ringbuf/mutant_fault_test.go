@@ -57,6 +57,27 @@ var mutants = []mutant{
 		[]string{" || m.who.Alive(last) {"}, []string{" {"},
 		"TestCrashMPMC/(put|get)/stop/mpmc.(put.announced|get.taken)",
 	},
+	{
+		"a message on its way said to be there before it is written", "fast_unsafe.go",
+		[]string{"		whole := n &^ 7\n", "		cpu.StoreRelease64(&x.word, expressWord(p.tail, n)) // commits too; pairs with the loads in getFast and spscHeader.expressed\n"},
+		[]string{"		cpu.StoreRelease64(&x.word, expressWord(p.tail, n))\n		whole := n &^ 7\n", ""},
+		"TestEveryInstruction",
+	},
+	{
+		"a message on its way forgotten by the next producer", "spsc.go",
+		[]string{"	return tail + s.hdr.expressed(tail, mask+1-tail&mask)\n"}, []string{"	_ = mask\n	return tail\n"},
+		"TestExpressTail",
+	},
+	{
+		"a message on its way behind a skip", "fast_unsafe.go",
+		[]string{" && p.published == p.tail {"}, []string{" {"},
+		"TestExpressBehindSkip",
+	},
+	{
+		"a message on its way not looked at twice", "fast_unsafe.go",
+		[]string{"	if isLater(atomic"}, []string{"	if false && isLater(atomic"},
+		"TestExpressOverwritten",
+	},
 }
 
 // TestMutants runs the crash tests on each mutant, by an overlay over its sources. It takes a minute and more, so it is part of the long form.

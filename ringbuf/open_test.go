@@ -142,7 +142,7 @@ func TestDamagedHead(t *testing.T) {
 
 // TestDamagedIndices offers indices that cannot be to whoever takes a role: it is refused as corrupt, as often as it is asked.
 func TestDamagedIndices(t *testing.T) {
-	for _, bad := range [][2]uint64{{0, 1}, {4, 4}, {0, 72}, {8, 0}, {1 << 63, 0}, {0, ^uint64(0)}, {7, 15}} {
+	for _, bad := range [][2]uint64{{0, 1}, {4, 4}, {0, 72}, {136, 0}, {1 << 63, 0}, {0, ^uint64(0)}, {7, 15}} {
 		for range 2 {
 			r, err := ringbuf.CreateSPSC(make([]byte, ringbuf.SPSCSize(64)), nil)
 			ok(t, err)
@@ -191,6 +191,7 @@ func TestDamagedLength(t *testing.T) {
 					ok(t, err)
 				}
 				ringbuf.SetLength(r, index, v)
+				ringbuf.DropExpress(r)
 				for range 2 {
 					msg, err := c.TryGet(nil)
 					if err == nil {

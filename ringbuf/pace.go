@@ -2,6 +2,7 @@ package ringbuf
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/internal/cpu"
 )
@@ -21,31 +22,31 @@ const (
 	politePauses = 64      // how long a polite consumer stays away
 	politeStreak = 32      // so many short waits in a row make a stream
 	politeGain   = 4       // records that a polite pause has to bring
-	nearPolls    = 24      // a message that comes within so many looks came at once
-	tightPolls   = 400     // looks before the wait becomes a spin with pauses
+	nearPolls    = 96      // a message that comes within so many looks came at once
+	tightPolls   = 500     // looks before the wait becomes a spin with pauses
 	maxFine      = 1 << 14 // waits
 )
 
-// peekWait is Peek on a ring that was just found empty.
-func (c *Consumer) peekWait(ctx context.Context) ([]byte, error) {
+// poll is the short part of a wait for a message, on a ring that was just found empty. It reports whether one has arrived.
+func (c *Consumer) poll() bool {
 	p := &c.pace
 	if p.polite {
 		cpu.Pause(politePauses)
-		msg, err := c.TryPeek()
-		if err == nil && c.tail-c.head < politeGain*c.size {
-			p.fine = min(max(2*p.fine, politeStreak), maxFine)
-			p.polite, p.streak = false, -p.fine
-		}
-		if err != ErrEmpty {
-			return msg, err
+		if c.arrived() {
+			gain := atomic.LoadUint64(&c.hdr.tail) - c.head
+			if gain < politeGain*recordSize(int(atomic.LoadUint64(c.length(c.head)))) { // a guess will do
+				p.fine = min(max(2*p.fine, politeStreak), maxFine)
+				p.polite, p.streak = false, -p.fine
+			}
+			return true
 		}
 	}
+	word := &c.hdr.express[c.next&1].word
 	for i := range tightPolls {
 		if i >= nearPolls {
 			cpu.Pause(1)
 		}
-		msg, err := c.TryPeek()
-		if err == ErrEmpty {
+		if !isAt(atomic.LoadUint64(word), c.head) && (i&31 != 31 || !c.arrived()) {
 			continue
 		}
 		if p.streak++; i >= nearPolls {
@@ -54,9 +55,14 @@ func (c *Consumer) peekWait(ctx context.Context) ([]byte, error) {
 		if p.streak >= politeStreak {
 			p.polite, p.streak = true, 0
 		}
-		return msg, err
+		return true
 	}
 	p.polite, p.streak = false, min(p.streak, 0)
+	return false
+}
+
+// peekWait is Peek on a ring that is empty for longer.
+func (c *Consumer) peekWait(ctx context.Context) ([]byte, error) {
 	var msg []byte
 	err := c.dataEvent.AwaitPeers(ctx, func() (bool, error) {
 		var err error

@@ -12,6 +12,7 @@ import (
 
 // A Producer puts messages into an [SPSC]. One goroutine at a time may use it.
 type Producer struct {
+	_ [cpu.CacheLine]byte // goroutines of one process: the other side's own state is on other lines
 	ring
 	tail      uint64 // where the next record goes
 	published uint64 // what the consumer has been told
@@ -19,6 +20,10 @@ type Producer struct {
 	until     uint64 // up to here a record at tail is in one piece and in free room; never before tail
 	reserved  int    // bytes of the open reservation
 	open      bool   // there is a reservation
+	near      bool   // the consumer had taken everything when last looked at
+	turn      uint64 // which express is to be written next
+	lookAt    uint64 // where to look at the consumer again
+	_         [cpu.CacheLine]byte
 }
 
 // Put copies msg into the ring, waiting for room until ctx ends. When it returns nil the message will be delivered,
@@ -36,7 +41,15 @@ func (p *Producer) Put(ctx context.Context, msg []byte) error {
 
 // TryPut copies msg into the ring, or returns ErrFull.
 func (p *Producer) TryPut(msg []byte) error {
-	if p.putFast(msg) {
+	done := p.putFast(msg)
+	if !done {
+		if _, err := p.place(len(msg)); err != nil {
+			p.flush() // a skip may be pending
+			return err
+		}
+		done = p.putFast(msg)
+	}
+	if done {
 		if atomic.LoadUint32(&p.hdr.data)&1|(atomic.LoadUint32(&p.hdr.consumerState)^isOpen) == 0 {
 			return nil // nobody sleeps, and nobody has closed anything
 		}
@@ -108,7 +121,13 @@ func (p *Producer) place(n int) ([]byte, error) {
 	if ok, err := p.fits(need); !ok {
 		return nil, err
 	}
-	p.until = p.tail + min(p.head+p.mask+1-p.tail, p.mask+1-p.tail&p.mask) // indices wrap: only distances compare
+	if int64(p.tail+need-p.lookAt) > 0 {
+		if err := p.look(); err != nil {
+			return nil, err
+		}
+		p.lookAt += need
+	}
+	p.until = p.tail + min(p.head+p.mask+1-p.tail, p.mask+1-p.tail&p.mask, p.lookAt-p.tail) // indices wrap: only distances compare
 	return p.payload(p.tail, n), nil
 }
 
@@ -118,16 +137,26 @@ func (p *Producer) fits(need uint64) (bool, error) {
 	if size-(p.tail-p.head) >= need {
 		return true, nil
 	}
-	head := atomic.LoadUint64(&p.hdr.headIdx) // pairs with the consumer's release store: its reads are over
-	race.Acquire(&p.hdr.headIdx)
-	if err := p.checkIndices(head, p.tail); err != nil {
+	if err := p.look(); err != nil {
 		return false, err
 	}
-	p.head = head
-	if size-(p.tail-head) >= need {
+	if size-(p.tail-p.head) >= need {
 		return true, nil
 	}
 	return false, ErrFull
+}
+
+// look looks how far the consumer is. One that has taken everything waits, or will soon.
+func (p *Producer) look() error {
+	head := atomic.LoadUint64(&p.hdr.headIdx) // pairs with the consumer's release store: its reads are over
+	race.Acquire(&p.hdr.headIdx)
+	if err := p.checkIndices(head, p.tail); err != nil {
+		return err
+	}
+	p.head = head
+	p.near = cpu.Ordered && head == p.published
+	p.lookAt = p.tail + lookEvery
+	return nil
 }
 
 // Commit publishes the first n bytes of what Reserve returned as one message.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
 )
@@ -76,7 +77,10 @@ func (s *SPSC) MaxMessage() int { return s.capacity - recordHead }
 // Len returns the bytes that messages take at this instant, those that the end of a lap wastes included.
 func (s *SPSC) Len() int {
 	head := atomic.LoadUint64(&s.hdr.headIdx) // first: it never passes the tail loaded after it
-	tail := atomic.LoadUint64(&s.hdr.tail)
+	tail := s.tail()
+	if head-tail-1 < expressLead { // the last message was put and taken between the two
+		return 0
+	}
 	return int(min(tail-head, uint64(s.capacity)))
 }
 
@@ -90,7 +94,7 @@ func (s *SPSC) Producer() (*Producer, error) {
 	if err := r.claim(&s.hdr.producer, "producer"); err != nil {
 		return nil, err
 	}
-	tail, head := atomic.LoadUint64(&s.hdr.tail), atomic.LoadUint64(&s.hdr.headIdx)
+	tail, head := s.tail(), atomic.LoadUint64(&s.hdr.headIdx)
 	if err := r.checkIndices(head, tail); err != nil {
 		atomic.CompareAndSwapUint32(&s.hdr.producer, r.self, 0)
 		return nil, err
@@ -98,7 +102,16 @@ func (s *SPSC) Producer() (*Producer, error) {
 	if atomic.LoadUint32(&s.hdr.producerState) == isClosed {
 		return nil, ErrClosed
 	}
-	return &Producer{ring: r, tail: tail, published: tail, head: head, until: tail}, nil
+	cpu.StoreRelease64(&s.hdr.tail, tail)
+	fault.Point("spsc.role.tail")
+	return &Producer{ring: r, tail: tail, published: tail, head: head, until: tail, turn: s.hdr.nextExpress(), lookAt: tail}, nil
+}
+
+// tail returns where the next record goes. A producer that died between the two stores that commit a message has left it to be found.
+func (s *SPSC) tail() uint64 {
+	tail := atomic.LoadUint64(&s.hdr.tail)
+	mask := uint64(s.capacity - 1)
+	return tail + s.hdr.expressed(tail, mask+1-tail&mask)
 }
 
 // Consumer takes the consumer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is

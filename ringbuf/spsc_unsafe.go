@@ -34,10 +34,12 @@ type spscHeader struct {
 	room          uint32 // event count: the producer sleeps on it
 	producerState uint32 // isOpen, or isClosed
 	_             [cpu.CacheLine - 8]byte
+
+	express [2]express // written by the producer, in turns
 }
 
 const (
-	spscHeaderSize = 5 * cpu.CacheLine
+	spscHeaderSize = 7 * cpu.CacheLine
 
 	_ = -(unsafe.Sizeof(spscHeader{}) ^ spscHeaderSize)
 	_ = -(unsafe.Offsetof(spscHeader{}.capacity) ^ 32)
@@ -45,6 +47,8 @@ const (
 	_ = -(unsafe.Offsetof(spscHeader{}.headIdx) ^ 256)
 	_ = -(unsafe.Offsetof(spscHeader{}.data) ^ 384)
 	_ = -(unsafe.Offsetof(spscHeader{}.room) ^ 512)
+	_ = -(unsafe.Offsetof(spscHeader{}.express) ^ 640)
+	_ = -(unsafe.Sizeof(express{}) ^ cpu.CacheLine)
 )
 
 // The state of a side. Neither is 0, so that the zero pages which a closed segment leaves behind are told from both.

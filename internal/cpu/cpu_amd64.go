@@ -16,3 +16,6 @@ func Pause(n uint32)
 
 // Plain reports whether the release store leaves the fence out.
 const Plain = true
+
+// Ordered reports whether the CPU does loads in the order of the program, and stores too, without being asked.
+const Ordered = true
