@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/layout"
@@ -41,6 +42,14 @@ type Participants interface {
 	Alive(token uint32) bool
 }
 
+// A Tokened is a Participants whose Self is what stands in a word at that time. A lock then reads the word instead of calling Self, which
+// is a part of what an uncontended lock costs. A *shm.Segment is one.
+type Tokened interface {
+	Participants
+	// Token returns the word, which is the same for good.
+	Token() *atomic.Uint32
+}
+
 // Local is the only participant of memory that no other process shares.
 type Local struct{}
 
@@ -49,6 +58,13 @@ func (Local) Self() uint32 { return 1 }
 
 // Alive reports whether token is 1.
 func (Local) Alive(token uint32) bool { return token == 1 }
+
+// Token returns a word that holds 1.
+func (Local) Token() *atomic.Uint32 { return &local }
+
+var local atomic.Uint32
+
+func init() { local.Store(Local{}.Self()) }
 
 // A Result says how a [Wait] ended.
 type Result int

@@ -38,7 +38,8 @@ const MutexSize = 4
 type Mutex struct {
 	word *uint32
 	who  Participants
-	turn atomic.Int64 // when this process first unlocked while others waited, since it handed the lock over; nanoseconds, or 0
+	self *atomic.Uint32 // what who.Self returns, if who is a Tokened
+	turn atomic.Int64   // when this process first unlocked while others waited, since it handed the lock over; nanoseconds, or 0
 }
 
 const (
@@ -66,25 +67,41 @@ func NewMutex(mem []byte, who Participants) (*Mutex, error) {
 	if who == nil {
 		return nil, fmt.Errorf("futex: mutex: nil Participants; pass the segment, or futex.Local{} between goroutines")
 	}
-	return &Mutex{word: w, who: who}, nil
+	m := &Mutex{word: w, who: who}
+	if t, ok := who.(Tokened); ok {
+		m.self = t.Token()
+	}
+	return m, nil
+}
+
+// me returns this process's token, or 0 once the memory is closed here.
+func (m *Mutex) me() uint32 {
+	if m.self != nil {
+		return m.self.Load()
+	}
+	return m.who.Self()
 }
 
 // Lock takes the lock, waiting for it until ctx ends. It returns nil or ErrOwnerDied with the lock held, and any
 // other error without it: ctx.Err(), or ErrClosed. A ctx that has ended does not keep it from taking a free lock.
 func (m *Mutex) Lock(ctx context.Context) error {
-	me := m.who.Self()
-	if me != 0 && atomic.CompareAndSwapUint32(m.word, 0, me<<ownerShift) {
-		race.Acquire(m.word)
-		fault.Point("mutex.locked")
-		return m.confirm(me)
+	if m.self != nil { // all in one piece: no call costs what the exchange does, but two of them are felt
+		if me := m.self.Load(); me != 0 && atomic.CompareAndSwapUint32(m.word, 0, me<<ownerShift) {
+			race.Acquire(m.word)
+			fault.Point("mutex.locked")
+			if m.self.Load() != me { // as in confirm
+				return ErrClosed
+			}
+			return nil
+		}
 	}
-	return m.lockSlow(ctx, me)
+	return m.lockSlow(ctx, m.me())
 }
 
 // TryLock takes the lock if it is free or its owner is dead. It returns nil or ErrOwnerDied with the lock held, and
 // ErrLocked when a living process holds it.
 func (m *Mutex) TryLock() error {
-	me := m.who.Self()
+	me := m.me()
 	if me == 0 {
 		return ErrClosed
 	}
@@ -106,7 +123,7 @@ func (m *Mutex) TryLock() error {
 // confirm says ErrClosed if the memory was closed under the operation: the lock just taken may have been taken in
 // memory that nobody shares any more. Close sets Self to 0 before it takes the memory away.
 func (m *Mutex) confirm(me uint32) error {
-	if m.who.Self() != me {
+	if m.me() != me {
 		return ErrClosed
 	}
 	return nil
@@ -188,7 +205,7 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 
 // owner lists who holds the lock: whose death a waiter has to hear of.
 func (m *Mutex) owner() []uint32 {
-	if owner := atomic.LoadUint32(m.word) >> ownerShift; owner != 0 && owner != handed && owner != m.who.Self() {
+	if owner := atomic.LoadUint32(m.word) >> ownerShift; owner != 0 && owner != handed && owner != m.me() {
 		return []uint32{owner}
 	}
 	return nil
@@ -209,7 +226,7 @@ func (m *Mutex) giveUp(ctx context.Context, me uint32) error {
 // Unlock releases the lock. It returns ErrNotOwner when this process does not hold it, and ErrClosed after the memory
 // was closed. A lock that came with ErrOwnerDied and was not marked consistent says so to the next owner as well.
 func (m *Mutex) Unlock() error {
-	me := m.who.Self()
+	me := m.me()
 	race.Release(m.word)
 	if me != 0 && atomic.CompareAndSwapUint32(m.word, me<<ownerShift, 0) {
 		return nil
@@ -264,7 +281,7 @@ func (m *Mutex) turnOver() bool {
 // MarkConsistent declares that what the lock guards has been mended after ErrOwnerDied. The caller's process must hold
 // the lock, else ErrNotOwner.
 func (m *Mutex) MarkConsistent() error {
-	me := m.who.Self()
+	me := m.me()
 	if me == 0 {
 		return ErrClosed
 	}
@@ -282,7 +299,7 @@ func (m *Mutex) MarkConsistent() error {
 // Locked reports whether somebody holds the lock, and the token of the process that does.
 func (m *Mutex) Locked() (owner uint32, held bool) {
 	w := atomic.LoadUint32(m.word)
-	if isFree(w) || m.who.Self() == 0 { // closed here, the word is nobody's
+	if isFree(w) || m.me() == 0 { // closed here, the word is nobody's
 		return 0, false
 	}
 	return w >> ownerShift, true
