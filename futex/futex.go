@@ -46,7 +46,7 @@ type Participants interface {
 // is a part of what an uncontended lock costs. A *shm.Segment is one.
 type Tokened interface {
 	Participants
-	// Token returns the word, which is the same for good.
+	// Token returns the word, the same for good, or nil for none. It is good as long as the Tokened is referred to.
 	Token() *atomic.Uint32
 }
 

@@ -357,8 +357,9 @@ func (s *Segment) Self() uint32 {
 	return s.token.Load()
 }
 
-// Token returns the word that Self reads, for package futex, which reads it itself. Nobody else has a use for it, and nobody may change it.
-func (s *Segment) Token() *atomic.Uint32 { return &s.token }
+// Token returns the word that Self reads, for package futex, which reads it itself as long as it holds the Segment. Nobody else has a use for
+// it, and nobody may change it. It is nil for the zero value.
+func (s *Segment) Token() *atomic.Uint32 { return s.token }
 
 // Alive reports whether the participant with this token may still run; false is proven, by the kernel, not guessed from
 // a time-out. After Close nothing can be proven any more, and it reports true.
