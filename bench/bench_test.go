@@ -95,7 +95,7 @@ func TestImplementationsAreRight(t *testing.T) {
 	for _, s := range Scenarios(ScenarioOptions{Dir: dir}) {
 		n := 200
 		switch {
-		case strings.HasPrefix(s.Name, "wordcount"):
+		case strings.Contains(s.Name, "wordcount"):
 			n = 1
 		case s.Name == "start/spawn", s.Name == "lock/wait-death":
 			n = 2
@@ -116,7 +116,7 @@ func TestImplementationsAreRight(t *testing.T) {
 					if turns := strings.Contains(s.Name, "contended-") || s.Name == "value/add-locked-2"; turns != (r.Extra[Fairness] != "") {
 						t.Errorf("fairness %q", r.Extra[Fairness])
 					}
-					if strings.HasPrefix(s.Name, "wordcount") {
+					if strings.Contains(s.Name, "wordcount") {
 						for key, value := range want {
 							if r.Extra[key] != value {
 								t.Errorf("%s is %q, want %q", key, r.Extra[key], value)

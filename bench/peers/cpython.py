@@ -377,6 +377,32 @@ def wordcount(seconds, n, workers, batch):
     print(n, elapsed, f"digest={digest.hexdigest()[:16]} files={len(names)} identifiers={sum(counts.values())}")
 
 
+def square(x):
+    return x * x
+
+
+def pool_map(seconds, n, workers, chunk):
+    with context().Pool(workers) as pool:
+        pool.map(square, range(4 * workers), 1)
+        begin = time.monotonic_ns()
+        got = pool.map(square, range(n), chunk or None)
+        elapsed = time.monotonic_ns() - begin
+    if got != [x * x for x in range(n)]:
+        sys.exit("a result is wrong")
+    print(n, elapsed)
+
+
+def pool_apply(seconds, n, workers):
+    with context().Pool(workers) as pool:
+        pool.map(square, range(4 * workers), 1)
+        begin = time.monotonic_ns()
+        for i in range(n):
+            if pool.apply(square, (i,)) != i * i:
+                sys.exit("a result is wrong")
+        elapsed = time.monotonic_ns() - begin
+    print(n, elapsed)
+
+
 def result(results, procs):
     """Takes one result; a worker that dies sends none."""
     while not results._reader.poll(0.2):
@@ -389,7 +415,7 @@ def result(results, procs):
 def main(argv):
     seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
     give_up_after(seconds)
-    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, lock, semaphore, value, spawn, wordcount)}
+    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, lock, semaphore, value, spawn, wordcount, pool_map, pool_apply)}
     modes[mode](seconds, *args)
 
 
