@@ -149,6 +149,7 @@ type forked struct {
 // main is the child's: it returns the exit code.
 func (f *forked) main() int {
 	life.Gate.Unlock()
+	forking.Unlock()         // the one who holds it waits for ever here
 	runtime.UnlockOSThread() // as the goroutine that starts processes it was locked
 	exit = syscall.Exit
 	if !bindTo(f.parent) {
@@ -177,7 +178,7 @@ func (f *forked) main() int {
 
 // bindTo has the kernel end this process with its parent. It reports whether the parent still lives.
 func bindTo(parent int) bool {
-	return sys.DieWithThread() == nil && os.Getppid() == parent
+	return sys.DieWithThreadOnAll() == nil && os.Getppid() == parent
 }
 
 func descriptorOf(f *os.File) int {
@@ -248,7 +249,7 @@ func Arrive(fds []int) int {
 		return fork.FailedChild
 	}
 	mailbox := os.NewFile(uintptr(fds[arrivalMail]), "mailbox")
-	parent := sys.DieWithThread() // before the parent's number is asked for
+	parent := sys.DieWithThread() // before the parent's number is asked for; this is the process's first thread, which never ends
 	orders, err := TakeOrders(mailbox)
 	if err != nil || parent != nil || os.Getppid() != orders.ParentPID {
 		return fork.FailedChild
