@@ -77,22 +77,42 @@ func Configure(c Config) {
 	current.config = c
 }
 
-// get returns a zygote that is loading or loaded.
-func get() (*server, error) {
-	current.Lock()
-	defer current.Unlock()
-	if s := current.server; s != nil {
+// get returns a zygote that is loading or loaded. It waits for the end of one that is known to be of no use.
+func get(ctx context.Context) (*server, error) {
+	for {
+		current.Lock()
+		s := current.server
+		var err error
+		if s == nil || s.isDown() {
+			s, err = launch(current.config)
+			current.server = s
+		}
+		current.Unlock()
+		if err != nil || !s.broken() {
+			return s, err
+		}
 		select {
 		case <-s.down:
-		default:
-			return s, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	s, err := launch(current.config)
-	if err == nil {
-		current.server = s
+}
+
+func (s *server) isDown() bool {
+	select {
+	case <-s.down:
+		return true
+	default:
+		return false
 	}
-	return s, err
+}
+
+// broken reports whether it is over with this zygote, though it may not have ended yet.
+func (s *server) broken() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || s.why != nil
 }
 
 // launch starts a zygote.
@@ -143,7 +163,7 @@ func Start(ctx context.Context, call *child.Call, o *child.Options) (*child.Proc
 	var err error
 	for range attempts {
 		var s *server
-		if s, err = get(); err != nil {
+		if s, err = get(ctx); err != nil {
 			return nil, err
 		}
 		var p *child.Process
@@ -255,17 +275,14 @@ func (s *server) ask(ctx context.Context, r *request) error {
 	s.pending[id] = r
 	s.mu.Unlock()
 	if err := s.link.send(fork.AppendRequest(nil, id, nil), append([]int{dir}, fds...)); err != nil {
-		if errors.Is(err, sys.EPIPE) || errors.Is(err, sys.ECONNRESET) || errors.Is(err, os.ErrClosed) {
-			return nil // listen is about to find out, and to tell
-		}
 		s.mu.Lock()
-		_, still := s.pending[id]
-		delete(s.pending, id)
-		s.mu.Unlock()
-		if still {
-			p.Mail.Close()
-			return fmt.Errorf("forkserver: start %q: ask the zygote: %w", p.Name, err)
+		defer s.mu.Unlock()
+		if s.closed || errors.Is(err, sys.EPIPE) || errors.Is(err, sys.ECONNRESET) || s.pending[id] == nil {
+			return nil // listen has found out, or is about to, and tells
 		}
+		delete(s.pending, id)
+		p.Mail.Close()
+		return fmt.Errorf("forkserver: start %q: ask the zygote: %w", p.Name, err)
 	}
 	return nil
 }
@@ -389,6 +406,9 @@ func (s *server) settle(reply fork.Reply) {
 // bury takes note that the zygote has died: what it was asked and has not begun, it will not. A copy of which nobody was told, because the zygote
 // was killed in between, is killed too: it never came so far as to run anything.
 func (s *server) bury() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.link.close()
 	_ = s.proc.Kill()
 	<-s.proc.Done()
@@ -399,7 +419,6 @@ func (s *server) bury() {
 		close(s.up)
 	}
 	s.mu.Lock()
-	s.closed = true
 	lost, why := s.pending, s.why
 	s.pending = nil
 	s.mu.Unlock()
@@ -436,6 +455,9 @@ func (s *server) lastWords() error {
 	}
 	if exit != nil {
 		e.Stack = exit.Stack
+		if exit.Code < 0 { // somebody has killed it: another may have more luck
+			return fmt.Errorf("%w: %w", errLost, e)
+		}
 	}
 	return e
 }
@@ -449,7 +471,7 @@ func EnsureRunning(ctx context.Context) error {
 	if err := Available(); err != nil {
 		return err
 	}
-	s, err := get()
+	s, err := get(ctx)
 	if err != nil {
 		return err
 	}
