@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc/conn"
@@ -261,5 +262,69 @@ func TestCrashStreamReceiver(t *testing.T) {
 		wantKilled(t, victim, "conn.stream.receive")
 		check(t, a.Close())
 		check(t, told.Close())
+	}
+}
+
+type sendingFiles struct {
+	Conn  *conn.Conn
+	File  *os.File
+	Fault string
+}
+
+const filesEach = 300 // more than a packet carries by itself
+
+var sendsFiles = spawn.NewTarget("conn-sends-files", func(ctx context.Context, s sendingFiles) error {
+	if err := arm(s.Fault); err != nil {
+		return err
+	}
+	m := manyFiles{More: pattern(100 << 10)}
+	for range filesEach {
+		m.Files = append(m.Files, s.File)
+	}
+	for range 5 {
+		if err := s.Conn.Send(ctx, m); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.Conn.Close(), s.File.Close())
+})
+
+// A sender of files is killed at each point. What comes has all its files, and when they are closed none is left anywhere.
+func TestCrashSenderOfFiles(t *testing.T) {
+	for _, point := range sendPoints(t) {
+		for _, pass := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s/%d", point, pass), func(t *testing.T) {
+				ctx := proctest.Context(t)
+				a, b := packets(t)
+				r, w, err := os.Pipe()
+				check(t, err)
+				victim := startProcess(t, sendsFiles, sendingFiles{b, w, fmt.Sprintf("kill:%s:%d", point, pass)})
+				check(t, b.Close())
+				check(t, w.Close())
+				n := 0
+				for ; ; n++ {
+					m, err := conn.Recv[manyFiles](ctx, a)
+					if err == io.EOF {
+						break
+					}
+					check(t, err)
+					if len(m.Files) != filesEach || len(m.More) != 100<<10 {
+						t.Fatalf("%d files and %d bytes came", len(m.Files), len(m.More))
+					}
+					for _, f := range m.Files {
+						check(t, f.Close())
+					}
+				}
+				wantKilled(t, victim, point)
+				if sent := map[bool]int{true: pass, false: pass - 1}[point == "conn.packet.sent"]; n != sent {
+					t.Errorf("%d messages came, want %d", n, sent)
+				}
+				if rest := must(io.ReadAll(r))(t); len(rest) > 0 { // the end comes when nobody has the other end
+					t.Errorf("read %d bytes", len(rest))
+				}
+				check(t, r.Close())
+				check(t, a.Close())
+			})
+		}
 	}
 }
