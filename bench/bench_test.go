@@ -358,6 +358,7 @@ func TestPeerThatFails(t *testing.T) {
 
 func TestScenarioNames(t *testing.T) {
 	want := "queue/spsc/8B queue/spsc/64B queue/spsc/1KiB queue/spsc/64KiB queue/mpmc-1x1/64B queue/mpmc-2x2/64B queue/mpmc-8x8/64B queue/mpmc-solo/64B queue/lease/64KiB queue/rtt/64B " +
+		"pipe/rtt/64B pipe/rtt-parked/64B pipe/throughput/64B pipe/throughput/64KiB pipe/connect " +
 		"lock/uncontended lock/contended-2 lock/contended-8 lock/rwlock-read-2 lock/semaphore lock/rtt lock/wait-death value/add-locked-1 value/add-locked-2 value/add-atomic-2 " +
 		"start/spawn wordcount/1 wordcount/2 wordcount/4"
 	var got []string

@@ -19,6 +19,10 @@ const (
 	helperExit = "exit" // ends at once
 	helperSink = "sink" // SIZE N: receives messages on its standard input
 	helperEcho = "echo" // SIZE N: sends back on its standard output what comes on its standard input
+
+	helperLate   = "late"   // SIZE N: the same after a while, N messages and one more
+	helperAccept = "accept" // 1 N: accepts N connections at the socket on its standard input
+	helperPolled = "polled" // SIZE N: the same without frames, and without ever sleeping
 )
 
 // A helper runs before main, so that every program that imports this package can be its own helper.
@@ -45,6 +49,12 @@ func beHelper(role string) int {
 			done <- sink(os.Stdin, os.Stdout, size, n)
 		case helperEcho:
 			done <- echo(os.Stdin, os.Stdout, size)
+		case helperLate:
+			done <- late(os.Stdin, os.Stdout, size, n)
+		case helperAccept:
+			done <- accept(os.Stdin, n)
+		case helperPolled:
+			done <- polled(os.Stdin, os.Stdout, size, n)
 		default:
 			done <- errors.New("unknown role")
 		}

@@ -33,6 +33,9 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		soloScenario(),
 		leaseScenario(64<<10),
 		rttScenario(),
+	)
+	all = append(all, pipeScenarios()...)
+	all = append(all,
 		lockScenario("lock/uncontended", 1),
 		lockScenario("lock/contended-2", 2),
 		lockScenario("lock/contended-8", 8),

@@ -65,15 +65,15 @@ func (q *MPMC) claimBlock(k uint64, n int) error {
 	if err != nil {
 		return err
 	}
-	fault.Point("mpmc.block.made")
+	fault.Point("pipe.block.made")
 	copy(q.body(k), name[:])
-	fault.Point("mpmc.block.named")
+	fault.Point("pipe.block.named")
 	atomic.StoreUint64(q.sizeOf(k), largeFlag|outsideFlag|deliveryOne|uint64(n)) // pairs with the load in freeBlock
-	fault.Point("mpmc.block.claimed")
+	fault.Point("pipe.block.claimed")
 	if err := q.blocks.Keep(name); err != nil { // from here on who repairs this process frees it
 		return err
 	}
-	fault.Point("mpmc.block.kept")
+	fault.Point("pipe.block.kept")
 	return nil
 }
 
@@ -89,6 +89,6 @@ func (q *MPMC) freeBlock(k uint64) {
 		return
 	}
 	_ = q.blocks.Free(q.blockOf(k)) // given back already, or written over: then there is nothing to give back
-	fault.Point("mpmc.block.freed")
+	fault.Point("pipe.block.freed")
 	atomic.StoreUint64(size, s&^outsideFlag)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
 )
 
 // ErrOneWay says that an end of a pipe of one way does not have the direction.
@@ -62,8 +64,36 @@ func (e *PipeEnd) Get(ctx context.Context, buf []byte) ([]byte, error) {
 		return buf, err
 	}
 	defer e.leave()
-	out, err := e.rx.Get(ctx, buf)
+	q := e.rx
+	out, how := q.getFast(buf)
+	if how == allDone {
+		return out, nil
+	}
+	out, err := q.getSlow(how, buf, out)
+	for err == ErrEmpty {
+		out, err = e.getWait(ctx, buf)
+	}
 	return out, e.said(err, io.EOF)
+}
+
+// getWait waits for a message and appends it to buf. ErrEmpty says that another was faster. What waits for long only looks: a closure that knew of buf would keep it from the caller's stack.
+func (e *PipeEnd) getWait(ctx context.Context, buf []byte) ([]byte, error) {
+	q := e.rx
+	for range pipePolls {
+		out, how := q.getFast(buf)
+		if how == notDone {
+			cpu.Pause(1)
+			continue
+		}
+		if how == allDone {
+			return out, nil
+		}
+		return q.getSlow(how, buf, out)
+	}
+	if err := q.waitData(ctx, q.ready); err != nil {
+		return buf, err
+	}
+	return q.TryGet(buf)
 }
 
 // TryGet appends the next message to buf and returns it, or ErrEmpty.
@@ -115,6 +145,8 @@ func (e *PipeEnd) view(d *Delivery, err error, fn func(msg []byte) error) error 
 	err = fn(d.Bytes())
 	return err
 }
+
+const pipePolls = 400
 
 // Poll waits until there is a message, or the end of the pipe, or until ctx ends. Another may take the message first.
 func (e *PipeEnd) Poll(ctx context.Context) error {

@@ -253,6 +253,83 @@ def handover(seconds, n):
     report(run, n, n, n * (n - 1) // 2)
 
 
+def pipe_sender(run, me, ends, n, size):
+    body = b"Z" * (size - 16)
+    end = ends[0]
+    end.send_bytes(b"ready")
+    run.start_line(me)
+    for i in range(n):
+        end.send_bytes(message(i, body, size))
+
+
+def pipe_receiver(run, me, ends, n, size):
+    end, total = ends[1], 0
+    end.recv_bytes()
+    run.start_line(me)
+    for i in range(n):
+        number = number_of(end.recv_bytes(), size)
+        if number != i:
+            sys.exit("a message is out of order")
+        total += number
+    run.done(me, n, total)
+
+
+def pipe(seconds, n, size):
+    ctx = context()
+    run = Run(ctx, 2, seconds)
+    finish(start(ctx, run, [pipe_sender, pipe_receiver], (ctx.Pipe(), n, size)))
+    report(run, n, n, n * (n - 1) // 2)
+
+
+def pipertt_asker(run, me, ends, n):
+    body = b"Z" * (64 - 16)
+    end, total = ends[0], 0
+    run.start_line(me)
+    for i in range(n):
+        end.send_bytes(message(i, body, 64))
+        number = number_of(end.recv_bytes(), 64)
+        if number != i:
+            sys.exit("the answer is wrong")
+        total += number
+    run.done(me, n, total)
+
+
+def pipertt_answerer(run, me, ends, n):
+    end = ends[1]
+    run.start_line(me)
+    for _ in range(n):
+        end.send_bytes(end.recv_bytes())
+
+
+def pipertt(seconds, n):
+    ctx = context()
+    run = Run(ctx, 2, seconds)
+    finish(start(ctx, run, [pipertt_asker, pipertt_answerer], (ctx.Pipe(), n)))
+    report(run, n, n, n * (n - 1) // 2)
+
+
+def connect_listener(run, me, listener, n):
+    run.start_line(me)
+    for _ in range(n):
+        listener.accept().close()
+
+
+def connect_client(run, me, listener, n):
+    address = listener.address
+    run.start_line(me)
+    for _ in range(n):
+        multiprocessing.connection.Client(address, authkey=b"a key").close()
+    run.done(me, n)
+
+
+def connect(seconds, n):
+    ctx = context()
+    run = Run(ctx, 2, seconds)
+    with multiprocessing.connection.Listener(family="AF_UNIX", backlog=16, authkey=b"a key") as listener:
+        finish(start(ctx, run, [connect_listener, connect_client], (listener, n)))
+    report(run, n, n, 0)
+
+
 def lock_body(run, me, lock, counter, n):
     mine = seen = 0
     run.start_line(me)
@@ -415,7 +492,7 @@ def result(results, procs):
 def main(argv):
     seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
     give_up_after(seconds)
-    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, lock, semaphore, value, spawn, wordcount, pool_map, pool_apply)}
+    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, wordcount, pool_map, pool_apply)}
     modes[mode](seconds, *args)
 
 
