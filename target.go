@@ -11,8 +11,8 @@ import (
 // A Target is a function that can be run in a child process, with an argument of type A. Several arguments are a struct.
 //
 // By the methods [Spawn] and [ForkServer] the argument is encoded: numbers, strings, slices, maps, pointers, structs with exported fields,
-// interfaces holding registered types, whatever marshals itself to binary, and handles to shared objects, which in the child refer to the
-// same objects. By [Fork] the child has it as it is, whatever it holds.
+// interfaces holding registered types, whatever marshals itself to binary, and handles to shared objects, open files, sockets and
+// connections, which in the child refer to the same things. By [Fork] the child has it as it is, whatever it holds.
 type Target[A any] struct{ t *child.Target[A] }
 
 // NewTarget registers fn under a unique name, for use in a package-level variable. In the child, ctx ends when the child

@@ -69,7 +69,7 @@ type ExitError = child.ExitError
 //
 // The argument is encoded: numbers, strings, slices, maps, pointers, structs with exported fields, interfaces holding
 // registered types, whatever marshals itself to binary, and handles to shared objects (segments, values, arrays, queues,
-// locks), which in the child refer to the same objects.
+// locks), open files, sockets and connections, which in the child refer to the same things.
 type Target[A any] struct{ t *child.Target[A] }
 
 // NewTarget registers fn under name, for use in a package-level variable. The name must be unique in the program; a second

@@ -1,12 +1,12 @@
 """The other end of a test: CPython's multiprocessing.connection.
 
-peer.py listen|dial FAMILY ADDRESS KEY echo|refused|fds
+peer.py listen|dial FAMILY ADDRESS KEY echo|refused
 
 ADDRESS is a path, or a port of 127.0.0.1 (0 for a listener's choice); KEY is in hexadecimal, "-" for none.
 """
 import os
 import sys
-from multiprocessing import AuthenticationError, connection, reduction
+from multiprocessing import AuthenticationError, connection
 
 role, family, address, key, what = sys.argv[1:6]
 authkey = None if key == "-" else bytes.fromhex(key)
@@ -34,11 +34,6 @@ if what == "refused":
     sys.exit("connected")
 
 with connect() as c:
-    if what == "fds":
-        fd = reduction.recv_handle(c)
-        os.write(fd, b"written by python")
-        os.close(fd)
-        c.send_bytes(b"done")
     while True:
         try:
             b = c.recv_bytes()
