@@ -48,6 +48,7 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		addAtomicScenario(),
 		startScenario(),
 	)
+	all = append(all, startScenarios()...)
 	all = append(all, poolScenarios(o)...)
 	for _, workers := range []int{1, 2, 4} {
 		all = append(all, wordcountScenario(o, workers))

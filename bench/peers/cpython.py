@@ -410,6 +410,30 @@ def spawn(seconds, n):
     print(n, time.monotonic_ns() - begin)
 
 
+def stamp(at):
+    at.value = time.monotonic_ns()
+
+
+def ready(seconds, n, method, mib):
+    """How long it takes from the start of a process until its target runs."""
+    ctx = multiprocessing.get_context(("spawn", "fork", "forkserver")[method])
+    heap = bytearray(mib << 20)
+    heap[::4096] = b"x" * len(heap[::4096])
+    at = ctx.Value("q", lock=False)
+    total = 0
+    for i in range(n + 1):
+        begin = time.monotonic_ns()
+        p = ctx.Process(target=stamp, args=(at,))
+        p.start()
+        p.join()
+        if p.exitcode != 0:
+            sys.exit(f"a process ended with exit code {p.exitcode}")
+        p.close()
+        if i > 0:  # the first starts what the start method keeps for all
+            total += at.value - begin
+    print(n, total)
+
+
 WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
 
 
@@ -492,7 +516,7 @@ def result(results, procs):
 def main(argv):
     seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
     give_up_after(seconds)
-    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, wordcount, pool_map, pool_apply)}
+    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply)}
     modes[mode](seconds, *args)
 
 
