@@ -112,10 +112,25 @@ func (m *Matrix[T]) Rows() int { return m.rows }
 func (m *Matrix[T]) Cols() int { return m.cols }
 
 // At returns the element in row i and column j.
-func (m *Matrix[T]) At(i, j int) T { return m.elems[i*m.stride : i*m.stride+m.cols][j] }
+func (m *Matrix[T]) At(i, j int) T {
+	if uint(j) >= uint(m.cols) {
+		outOfRow(j, m.cols)
+	}
+	return m.elems[i*m.stride+j] // i is out of range if and only if this is
+}
+
+//go:noinline
+func outOfRow(j, cols int) {
+	panic(fmt.Sprintf("shm: column %d is out of range: the matrix has %d", j, cols))
+}
 
 // Set stores x in row i and column j.
-func (m *Matrix[T]) Set(i, j int, x T) { m.elems[i*m.stride : i*m.stride+m.cols][j] = x }
+func (m *Matrix[T]) Set(i, j int, x T) {
+	if uint(j) >= uint(m.cols) {
+		outOfRow(j, m.cols)
+	}
+	m.elems[i*m.stride+j] = x
+}
 
 // Row returns the elements of row i in place.
 func (m *Matrix[T]) Row(i int) []T {

@@ -195,6 +195,31 @@ func TestTruncatedName(t *testing.T) {
 	}
 }
 
+// A name that leads astray, of another version, damaged, or to a door behind which is something else, is an error.
+func TestDamagedName(t *testing.T) {
+	for what, c := range map[string]struct {
+		off  int
+		want error
+	}{
+		"magic": {0, shm.ErrForeign}, "version": {8, shm.ErrForeign}, "word size": {10, shm.ErrForeign}, "size": {16, shm.ErrCorrupt}, "check sum": {24, shm.ErrCorrupt},
+	} {
+		name := proctest.SegmentName(t)
+		path := "/dev/shm/multiproc-" + name
+		s, err := shm.Create(name, nil)
+		ok(t, err)
+		b, err := os.ReadFile(path)
+		ok(t, err)
+		b[c.off] ^= 1
+		ok(t, os.WriteFile(path, b, 0o600))
+		if _, err := shm.Open(name); !errors.Is(err, c.want) {
+			t.Errorf("%s: Open returned %v, want %v", what, err, c.want)
+		}
+		_, err = shm.Create(name, nil)
+		wantErr(t, err, os.ErrExist)
+		ok(t, s.Close())
+	}
+}
+
 // Who truncates the file of a kept segment gets an error out of Guard, not a crash.
 func TestTruncatedFile(t *testing.T) {
 	name, path := createNamed(t, &shm.Options{Size: 1 << 20, Arena: 8192, Participants: 8})
