@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -345,5 +346,16 @@ func TestStaleTimers(t *testing.T) {
 		}); ws != 0 {
 			t.Fatalf("status %#x", int(ws))
 		}
+	}
+}
+
+// Programs link also as a debugger wants them, unoptimized, when the chains of nosplit functions take most stack.
+func TestUnoptimized(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
+	out, err := exec.Command("go", "test", "-c", "-gcflags", "-N -l", "-o", os.DevNull, ".").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

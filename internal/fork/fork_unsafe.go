@@ -117,11 +117,13 @@ func (f *forker) tries(attempt func(budget uint64) (uintptr, bool)) (uintptr, er
 			return 0, err
 		}
 		syscall.ForkLock.Lock()
+		makeStack()
 		r, ok := attempt(uint64(budget))
 		syscall.ForkLock.Unlock()
 		switch {
 		case ok:
 			return r, nil
+		case f.failStep == stepNone && try < maxTries: // the stack was shrunk
 		case f.grow && try < maxTries:
 			threads, regs = 2*len(f.slots), 2*len(f.regs)
 		case f.failStep == stepStop && f.failErrno == syscall.ETIMEDOUT && try < maxTries:
@@ -174,7 +176,7 @@ func (f *forker) learn(threads, regs int) error {
 		return &FactError{Fact: "poller's descriptors", Err: err}
 	}
 	f.makeRoom(max(threads, 2*n+32), max(regs, 2*strings.Count(string(info), "\n")+32), 2*len(info)+4096)
-	f.grow, f.child = false, false
+	f.grow, f.child, f.failStep = false, false, stepNone
 	f.pid, f.tid = uint64(os.Getpid()), uint64(syscall.Gettid())
 	_, f.me, f.meFS = self()
 	f.mePend = ^uint64(0)
@@ -194,20 +196,20 @@ func (f *forker) attempt(flags uintptr, budget uint64) (pid uintptr, ok bool) {
 	if !f.block() {
 		return 0, false
 	}
-	if !f.stop(budget) {
+	if !f.roomy() || !via.stop(f, budget) {
 		f.unblock()
 		return 0, false
 	}
-	if f.check() && f.scene() {
+	if via.check(f) && via.scene(f) {
 		pid, ok = f.call(stepClone, syscall.SYS_CLONE, flags, 0, addr(&f.pidfd), 0)
 		if ok && pid == 0 {
-			f.revive()
+			via.revive(f)
 			f.openGate()
 			f.unblock()
 			return 0, true
 		}
 	}
-	f.release()
+	via.release(f)
 	f.unblock()
 	return pid, ok
 }

@@ -155,23 +155,23 @@ func (f *forker) freeze(z *zygote, budget uint64) bool {
 	if !f.block() {
 		return false
 	}
-	if !f.stop(budget) {
+	if !f.roomy() || !via.stop(f, budget) {
 		f.unblock()
 		return false
 	}
-	if !f.check() || !f.scene() || !f.readPending() {
-		f.release()
+	if !via.check(f) || !via.scene(f) || !via.readPending(f) {
+		via.release(f)
 		f.unblock()
 		return false
 	}
 	f.statusR, f.statusW = none, none
 	for {
-		if !f.receive(z) {
+		if !via.receive(f, z) {
 			continue
 		}
 		pid, ok := f.call(stepClone, syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|cloneParent, 0, 0, 0)
 		if ok && pid == 0 {
-			f.revive()
+			via.revive(f)
 			closeFD(z.socket)
 			f.openGate()
 			f.unblock()
@@ -179,9 +179,9 @@ func (f *forker) freeze(z *zygote, budget uint64) bool {
 		}
 		z.closeFDs()
 		if ok {
-			f.send(Started, uint32(pid))
+			via.send(f, Started, uint32(pid))
 		} else {
-			f.send(Refused, 0)
+			via.send(f, Refused, 0)
 		}
 	}
 }
@@ -235,7 +235,7 @@ func (f *forker) receive(z *zygote) bool {
 	}
 	z.closeFDs()
 	f.fail(stepRequest, e)
-	f.send(Refused, 0)
+	via.send(f, Refused, 0)
 	return false
 }
 
@@ -266,7 +266,7 @@ func (f *forker) send(k Kind, pid uint32) {
 	for {
 		e := inject(stepReply)
 		if e == 0 {
-			_, _, e = syscall.RawSyscall6(syscall.SYS_SENDTO, f.socket, addr(r), ReplySize, syscall.MSG_NOSIGNAL, 0, 0)
+			_, _, e = via.syscall(syscall.SYS_SENDTO, f.socket, addr(r), ReplySize, syscall.MSG_NOSIGNAL, 0, 0)
 		}
 		switch e {
 		case 0:
@@ -286,7 +286,7 @@ func (f *forker) send(k Kind, pid uint32) {
 //go:nosplit
 func (f *forker) readPending() bool {
 	var ok bool
-	if f.mePend, ok = f.pendingOf(f.tid); !ok {
+	if f.mePend, ok = via.pendingOf(f, f.tid); !ok {
 		return false
 	}
 	for i := range f.slots[:ground.n] {
@@ -294,7 +294,7 @@ func (f *forker) readPending() bool {
 		if s.state&kindMask != slotStopped {
 			continue
 		}
-		if s.pend, ok = f.pendingOf(s.state >> 32); !ok {
+		if s.pend, ok = via.pendingOf(f, s.state>>32); !ok {
 			return false
 		}
 	}
@@ -323,7 +323,7 @@ func (f *forker) pendingOf(tid uint64) (uint64, bool) {
 		f.path[at+i] = status[i]
 	}
 	f.path[at+len(status)] = 0
-	n, ok := f.readAll(stepThreads, &f.path[0])
+	n, ok := via.readAll(f, stepThreads, &f.path[0])
 	if !ok {
 		return 0, false
 	}

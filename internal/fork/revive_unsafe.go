@@ -40,8 +40,8 @@ func (f *forker) revive() {
 	n := ground.n
 	ground.n = 0
 	f.childGate = 0
-	if !f.repoll() || !f.retime() || !f.reseed(n) {
-		f.die()
+	if !via.repoll(f) || !via.retime(f) || !via.reseed(f, n) {
+		via.die(f)
 	}
 	leader := -1
 	for i := range f.slots[:n] {
@@ -59,25 +59,25 @@ func (f *forker) revive() {
 		}
 		if e != 0 {
 			f.fail(stepThread, e)
-			f.die()
+			via.die(f)
 		}
 	}
 	if leader < 0 { // the caller's thread is the first
 		store64(f.me+f.procid, uint64(pid))
-	} else if !f.swap(&f.slots[leader]) {
-		f.die()
+	} else if !via.swap(f, &f.slots[leader]) {
+		via.die(f)
 	}
 	tid, _ := raw(syscall.SYS_GETTID, 0, 0, 0, 0)
 	f.tid = uint64(tid)
-	if !f.pending(f.me, f.mePend) {
-		f.die()
+	if !via.pending(f, f.me, f.mePend) {
+		via.die(f)
 	}
 	for i := range f.slots[:n] {
-		if s := &f.slots[i]; s.state&kindMask == slotStopped && !f.pending(s.m, s.pend) {
-			f.die()
+		if s := &f.slots[i]; s.state&kindMask == slotStopped && !via.pending(f, s.m, s.pend) {
+			via.die(f)
 		}
 	}
-	f.report(true)
+	via.report(f, true)
 }
 
 //go:nosplit
@@ -240,7 +240,7 @@ func (f *forker) openGate() {
 //
 //go:nosplit
 func (f *forker) die() {
-	f.report(false)
+	via.report(f, false)
 	for {
 		raw(syscall.SYS_EXIT_GROUP, FailedChild, 0, 0, 0)
 	}
@@ -256,7 +256,7 @@ func (f *forker) report(ok bool) {
 		if !ok {
 			kind = Failed
 		}
-		f.send(kind, uint32(f.pid))
+		via.send(f, kind, uint32(f.pid))
 		return
 	}
 	f.scratch[4] = 0

@@ -15,7 +15,7 @@ var (
 //
 //go:nosplit
 func (f *forker) scene() bool {
-	if !f.readPoller() || !f.readTimers() {
+	if !via.readPoller(f) || !via.readTimers(f) {
 		return false
 	}
 	// ITIMER_PROF: a profiler that is on signals threads that the child does not have.
@@ -32,7 +32,7 @@ func (f *forker) scene() bool {
 //
 //go:nosplit
 func (f *forker) readPoller() bool {
-	n, ok := f.readAll(stepPoller, &pathPoller[0])
+	n, ok := via.readAll(f, stepPoller, &pathPoller[0])
 	if !ok {
 		return false
 	}
@@ -97,7 +97,7 @@ func (f *forker) number(i *int, end int, base uint64) (v uint64) {
 //
 //go:nosplit
 func (f *forker) readTimers() bool {
-	n, ok := f.readAll(stepTimers, &pathTimers[0])
+	n, ok := via.readAll(f, stepTimers, &pathTimers[0])
 	if !ok {
 		return false
 	}

@@ -26,6 +26,7 @@ const (
 )
 
 func init() {
+	link()
 	if os.Getenv(selfTestVariable) == "" {
 		return
 	}

@@ -70,6 +70,7 @@ type forker struct {
 	nregs, ntimers uint64
 	round          uint32
 	live           uint32 // slots that are asked or more
+	hint           int    // where in slots the next thread of a listing is looked for first
 	grow           bool   // it failed because a table was too small
 
 	pid, tid uint64
@@ -139,7 +140,7 @@ func (f *forker) call(s step, nr, a1, a2, a3, a4 uintptr) (uintptr, bool) {
 	if e := inject(s); e != 0 {
 		return 0, f.fail(s, e)
 	}
-	r, _, e := syscall.RawSyscall6(nr, a1, a2, a3, a4, 0, 0)
+	r, _, e := via.syscall(nr, a1, a2, a3, a4, 0, 0)
 	if e != 0 {
 		return r, f.fail(s, e)
 	}
@@ -150,7 +151,7 @@ func (f *forker) call(s step, nr, a1, a2, a3, a4 uintptr) (uintptr, bool) {
 //
 //go:nosplit
 func raw(nr, a1, a2, a3, a4 uintptr) (uintptr, syscall.Errno) {
-	r, _, e := syscall.RawSyscall6(nr, a1, a2, a3, a4, 0, 0)
+	r, _, e := via.syscall(nr, a1, a2, a3, a4, 0, 0)
 	return r, e
 }
 

@@ -45,9 +45,9 @@ func (f *forker) stop(budget uint64) bool {
 	atomic.StoreUint32(&ground.gate, f.round)
 	end := f.now() + budget
 	for pass := uint32(1); ; pass++ {
-		news, ok := f.list(pass)
+		news, ok := via.list(f, pass)
 		if !ok {
-			return f.release()
+			return via.release(f)
 		}
 		if news == 0 && atomic.LoadUint32(&ground.stopped) == f.live {
 			return true
@@ -58,15 +58,15 @@ func (f *forker) stop(budget uint64) bool {
 				break
 			}
 			f.scratch[2], f.scratch[3] = 0, nap
-			syscall.RawSyscall6(syscall.SYS_FUTEX, addr(&ground.stopped), futexWaitPrivate, uintptr(n), addr(&f.scratch[2]), 0, 0)
+			via.syscall(syscall.SYS_FUTEX, addr(&ground.stopped), futexWaitPrivate, uintptr(n), addr(&f.scratch[2]), 0, 0)
 		}
 		if f.now() > end {
 			f.fail(stepStop, syscall.ETIMEDOUT)
-			return f.release()
+			return via.release(f)
 		}
 		if e := inject(stepStop); e != 0 {
 			f.fail(stepStop, e)
-			return f.release()
+			return via.release(f)
 		}
 	}
 }
@@ -106,7 +106,8 @@ func (f *forker) list(pass uint32) (news int, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	threads, hint := 0, 0
+	threads := 0
+	f.hint = 0
 	for {
 		n, ok := f.call(stepThreads, syscall.SYS_GETDENTS64, dir, addr(&f.buf[0]), uintptr(len(f.buf)), 0)
 		if !ok {
@@ -130,7 +131,7 @@ func (f *forker) list(pass uint32) (news int, ok bool) {
 			if tid == f.tid {
 				continue
 			}
-			fresh, ok := f.ask(tid, pass, &hint)
+			fresh, ok := via.ask(f, tid, pass)
 			if !ok {
 				closeFD(dir)
 				return 0, false
@@ -162,17 +163,17 @@ func (f *forker) list(pass uint32) (news int, ok bool) {
 // ask asks a thread to stop, unless it was asked before.
 //
 //go:nosplit
-func (f *forker) ask(tid uint64, pass uint32, hint *int) (fresh, ok bool) {
+func (f *forker) ask(tid uint64, pass uint32) (fresh, ok bool) {
 	n := int(ground.n)
 	for i := range n { // in most cases they come in the same order each time
-		at := *hint + i
+		at := f.hint + i
 		if at >= n {
 			at -= n
 		}
 		s := &f.slots[at]
 		if v := atomic.LoadUint64(&s.state); v>>32 == tid && v&kindMask != slotFree {
 			s.seen = pass
-			*hint = at + 1
+			f.hint = at + 1
 			return false, true
 		}
 	}
