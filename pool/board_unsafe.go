@@ -43,6 +43,7 @@ const (
 	done      // the function has returned
 	cancelled // never begun
 	condemned // its worker is about to be killed
+	stored    // the function has returned, and its result stands in the chunk
 )
 
 // Why a task's context is to end.

@@ -88,15 +88,17 @@ func (e *engine) results1(msgs [][]byte) int {
 		if h.measured > 0 {
 			e.measured(float64(h.cost) / float64(h.measured))
 		}
-		if int(h.slot) >= len(e.slots) {
+		if h.kind != isBatch {
+			list = e.settle(list, h.slot, h.seq, h.kind, value)
 			continue
 		}
-		s := &e.slots[h.slot]
-		if s.job == nil || s.index < 0 || s.seq != h.seq {
-			continue
+		for {
+			slot, seq, v, rest, ok := batchNext(value)
+			if !ok {
+				break
+			}
+			list, value = e.settle(list, slot, seq, isValue, v), rest
 		}
-		list = append(list, settled{job: s.job, slot: h.slot, index: s.index, tries: s.tries, kind: h.kind, b: value})
-		*s = slot{seq: s.seq, job: s.job, index: -1} // its slot is given back below
 	}
 	e.mu.Unlock()
 	e.tell(list)
@@ -104,6 +106,21 @@ func (e *engine) results1(msgs [][]byte) int {
 		e.mourn(dead, incarnation)
 	}
 	return n
+}
+
+// settle adds a result to the list of those that are to be told of, if nobody has told of its task, with e.mu held. Of a task there may come several:
+// what stands in a chunk is put again by who gets the chunk after a death.
+func (e *engine) settle(list []settled, k, seq uint32, kind byte, value []byte) []settled {
+	if int(k) >= len(e.slots) {
+		return list
+	}
+	s := &e.slots[k]
+	if s.job == nil || s.index < 0 || s.seq != seq {
+		return list
+	}
+	l := e.lose(k, nil)
+	l.kind, l.b = kind, value
+	return append(list, l)
 }
 
 // measured notes the cost of a task in nanoseconds, with e.mu held.
@@ -212,7 +229,7 @@ func (e *engine) requeue(k uint32) {
 	e.stats.Retried++
 	e.board.set(k, makeTask(s.seq, 0, 0, queued))
 	msg := make([]byte, chunkHead+chunkEntry+len(s.arg))
-	putChunkHead(msg, chunkHeader{1, s.job.deadline, int64(s.job.opts.Timeout)})
+	putChunkHead(msg, chunkHeader{tasks: 1, deadline: s.job.deadline, timeout: int64(s.job.opts.Timeout), batch: 1})
 	putChunkEntry(msg, 0, k, s.seq, len(s.arg))
 	copy(msg[chunkHead+chunkEntry:], s.arg)
 	j, c := s.job, claim{k, s.seq}

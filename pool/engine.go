@@ -26,6 +26,7 @@ type engine struct {
 	bells          []*futex.EventCount // by place
 	tasks, results *ringbuf.MPMC
 	arg            workerArg
+	room           int // for a result in a chunk; 0: none travels so
 
 	life context.Context // ends when the pool does, with the cause
 	kill context.CancelCauseFunc
@@ -72,7 +73,7 @@ const (
 	resultMessages, resultInline = 4096, 96
 )
 
-func newEngine(name string, o Options, start starter) (*engine, error) {
+func newEngine(name string, o Options, room int, start starter) (*engine, error) {
 	if _, err := shm.Default(); err != nil { // what handles in arguments and results refer to
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func newEngine(name string, o Options, start starter) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{
-		name: name, opts: o, start: start, seg: seg, open: true, gone: make(chan struct{}), slots: make([]slot, o.Backlog), crew: make([]place, o.Workers),
+		name: name, opts: o, room: room, start: start, seg: seg, open: true, gone: make(chan struct{}), slots: make([]slot, o.Backlog), crew: make([]place, o.Workers),
 		arg: workerArg{
 			Seg: seg, Slots: o.Backlog, Crew: o.Workers, TasksAt: at, TasksLen: tsize, ResultsAt: rat, ResultsLen: rsize,
 			Most: o.TasksPerWorker, Memory: o.MemoryLimit,

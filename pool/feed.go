@@ -83,6 +83,22 @@ func (f *feeder) add(index, left int, encode func(dst []byte) ([]byte, error)) e
 	return nil
 }
 
+const (
+	batchTime = 50 * time.Microsecond // for which a result may wait for others
+	batchMost = 64
+)
+
+// batch returns how many results of a chunk of n tasks are put at a time: results that cost little to make wait for each other.
+func (f *feeder) batch(n int) int {
+	e := f.j.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n < 2 || e.room == 0 || e.cost <= 0 {
+		return 1
+	}
+	return max(1, int(min(float64(batchTime)/e.cost, batchMost)))
+}
+
 // flush hands the chunk to the pool.
 func (f *feeder) flush() error {
 	n := len(f.tasks)
@@ -93,12 +109,16 @@ func (f *feeder) flush() error {
 		from, to := chunkHead+f.target*chunkEntry, chunkHead+n*chunkEntry
 		f.msg = f.msg[:to+copy(f.msg[to:], f.msg[from:])]
 	}
+	batch := f.batch(n)
+	if batch > 1 {
+		f.msg = append(f.msg, make([]byte, n*f.j.e.room)...)
+	}
 	taken, err := f.take(f.tasks)
 	if err != nil {
 		return err // the tasks were not begun
 	}
 	at := chunkHead + n*chunkEntry
-	f.head(f.msg, taken, func(i int) []byte { at += f.tasks[i].length; return f.msg[at-f.tasks[i].length : at] })
+	f.head(f.msg, taken, batch, func(i int) []byte { at += f.tasks[i].length; return f.msg[at-f.tasks[i].length : at] })
 	err = f.j.e.tasks.Put(f.j.ctx, f.msg)
 	return f.settle(taken, err)
 }
@@ -117,7 +137,7 @@ func (f *feeder) addLarge(index int, arg []byte) error {
 	n := chunkHead + chunkEntry + len(arg)
 	r, err := f.j.e.tasks.Reserve(f.j.ctx, n)
 	if err == nil {
-		f.head(r.Bytes(), taken, func(int) []byte { return arg })
+		f.head(r.Bytes(), taken, 1, func(int) []byte { return arg })
 		copy(r.Bytes()[chunkHead+chunkEntry:], arg)
 		if err = r.Commit(f.j.ctx, n); err != nil {
 			_ = r.Abort() // it may be given back already
@@ -159,8 +179,12 @@ func (f *feeder) take(tasks []packed) ([]claim, error) {
 }
 
 // head writes the head of a chunk; arg returns argument i.
-func (f *feeder) head(b []byte, taken []claim, arg func(i int) []byte) {
-	putChunkHead(b, chunkHeader{len(taken), f.j.deadline, int64(f.j.opts.Timeout)})
+func (f *feeder) head(b []byte, taken []claim, batch int, arg func(i int) []byte) {
+	h := chunkHeader{tasks: len(taken), deadline: f.j.deadline, timeout: int64(f.j.opts.Timeout), batch: batch}
+	if batch > 1 {
+		h.room = f.j.e.room
+	}
+	putChunkHead(b, h)
 	var kept [][]byte
 	for i, c := range taken {
 		a := arg(i)

@@ -118,7 +118,7 @@ func New[In, Out any](f *Func[In, Out], o *Options) (*Pool[In, Out], error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEngine(f.name, opts, f.start)
+	e, err := newEngine(f.name, opts, roomFor[Out](f.out), f.start)
 	if err != nil {
 		return nil, err
 	}

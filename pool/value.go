@@ -89,3 +89,14 @@ func decodeValue[T any](f form, b []byte, v *T, keep bool) error {
 	}
 	return nil
 }
+
+// roomFor returns how much a result takes in a chunk, with its length: of small ones several travel in one message. 0 means that none does.
+func roomFor[T any](f form) int {
+	if f != formRaw {
+		return maxRoom / 2
+	}
+	if n := (int(reflect.TypeFor[T]().Size()) + 8) &^ 7; n <= maxRoom {
+		return n
+	}
+	return 0
+}

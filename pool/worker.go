@@ -56,6 +56,8 @@ type worker struct {
 	leaving atomic.Bool // there is an order to retire
 	begun   int
 	msg     []byte
+	batch   []byte // results that stand in the chunk in hand and are not yet put
+	batched int
 }
 
 func newWorker(a workerArg, name string) (*worker, error) {
@@ -146,7 +148,7 @@ func (w *worker) serve(ctx context.Context, call func(ctx context.Context, arg [
 
 // chunk runs the tasks of a chunk that are still to be run, from *at on.
 func (w *worker) chunk(b []byte, at *int, call func(ctx context.Context, arg []byte) outcome) error {
-	h, rest, err := chunkOf(b)
+	h, rest, room, err := chunkOf(b)
 	if err != nil {
 		return err
 	}
@@ -169,10 +171,20 @@ func (w *worker) chunk(b []byte, at *int, call func(ctx context.Context, arg []b
 		}
 		if w.Most > 0 && w.begun >= w.Most || w.leaving.Load() {
 			w.leaving.Store(true)
+			if err := w.flush(0, start); err != nil {
+				return err
+			}
 			return errRetire
+		}
+		var here []byte // room for the result
+		if h.batch > 1 {
+			here = room[i*h.room : (i+1)*h.room]
 		}
 		c := &taskContext{deadline: deadline, slot: slot, seq: seq}
 		if !w.begin(c, h.timeout) {
+			if err := w.found(c, here); err != nil {
+				return err
+			}
 			continue
 		}
 		ran++
@@ -180,11 +192,55 @@ func (w *worker) chunk(b []byte, at *int, call func(ctx context.Context, arg []b
 		if i == h.tasks-1 {
 			head.measured = uint32(ran)
 		}
-		if err := w.task(c, h.timeout, arg, call, &head, start); err != nil {
+		if err := w.task(c, h.timeout, arg, call, &head, start, here); err != nil {
 			return err
 		}
+		if w.batched >= h.batch {
+			if err := w.flush(0, start); err != nil {
+				return err
+			}
+		}
 	}
+	return w.flush(ran, start)
+}
+
+// found looks at a task that is not to be run: when a worker that is dead has left its result in the chunk, it is put once more.
+func (w *worker) found(c *taskContext, here []byte) error {
+	word := w.board.task(c.slot)
+	if word.seq() != c.seq || word.state() != stored || len(here) == 0 {
+		return nil
+	}
+	n := int(here[0]) // read once, then checked
+	if n >= len(here) {
+		return fmt.Errorf("pool: %w: a result of %d bytes in room for %d", ErrCorrupt, n, len(here)-1)
+	}
+	w.add(c, here[1:1+n])
 	return nil
+}
+
+func (w *worker) add(c *taskContext, value []byte) {
+	if w.batched == 0 {
+		w.batch = append(w.batch[:0], make([]byte, resultHead)...)
+	}
+	w.batch = appendBatch(w.batch, c.slot, c.seq, value)
+	w.batched++
+}
+
+// flush puts the results that stand in the chunk. measured is how many tasks have taken the time since start, if it is known.
+func (w *worker) flush(measured int, start time.Time) error {
+	if w.batched == 0 {
+		return nil
+	}
+	head := resultHeader{slot: uint32(w.batched), kind: isBatch, worker: uint16(w.Place), measured: uint32(measured)}
+	if measured > 0 {
+		head.cost = uint64(time.Since(start))
+	}
+	putResult(w.batch, &head)
+	w.batched = 0
+	fault.Point("pool.batch.full")
+	err := w.results.Put(context.Background(), w.batch)
+	fault.Point("pool.batch.put")
+	return err
 }
 
 // begin makes the task this worker's own. It reports false when the task is not to be run any more: it was, or was cancelled, or the chunk is an old one.
@@ -207,7 +263,7 @@ func (w *worker) begin(c *taskContext, timeout int64) bool {
 }
 
 // task runs one task and puts its result.
-func (w *worker) task(c *taskContext, timeout int64, arg []byte, call func(ctx context.Context, arg []byte) outcome, head *resultHeader, start time.Time) (err error) {
+func (w *worker) task(c *taskContext, timeout int64, arg []byte, call func(ctx context.Context, arg []byte) outcome, head *resultHeader, start time.Time, here []byte) (err error) {
 	if timeout > 0 {
 		if d := time.Now().Add(time.Duration(timeout)); c.deadline.IsZero() || d.Before(c.deadline) {
 			c.deadline = d
@@ -228,28 +284,41 @@ func (w *worker) task(c *taskContext, timeout int64, arg []byte, call func(ctx c
 			}
 			// runtime.Goexit: this goroutine is at its end, and only what is deferred still runs.
 			o = outcome{kind: isFailure, raw: failureOf(errGoexit).encode(nil)}
-			err = w.finish(c, o, head, start)
+			err = w.finish(c, o, head, start, nil)
 		}()
 		o = call(c, arg)
 		returned = true
 	}()
-	return w.finish(c, o, head, start)
+	return w.finish(c, o, head, start, here)
 }
 
-func (w *worker) finish(c *taskContext, o outcome, head *resultHeader, start time.Time) error {
+func (w *worker) finish(c *taskContext, o outcome, head *resultHeader, start time.Time, here []byte) error {
 	c.end(context.Canceled)
 	fault.Point("pool.task.returned")
+	next := uint8(done)
+	if o.kind == isValue && len(o.raw) < len(here) {
+		here[0] = byte(len(o.raw))
+		copy(here[1:], o.raw)
+		next = stored
+	}
 	for {
 		old := w.board.task(c.slot)
 		if old.seq() != c.seq || old.state() != running {
 			// Condemned: the parent is about to kill this process, which is to begin nothing more.
 			os.Exit(1)
 		}
-		if w.board.cas(c.slot, old, makeTask(c.seq, uint16(w.Place), old.why(), done)) { // pairs with the parent's, who condemns
+		if w.board.cas(c.slot, old, makeTask(c.seq, uint16(w.Place), old.why(), next)) { // pairs with the parent's, who condemns
 			break
 		}
 	}
 	fault.Point("pool.task.done")
+	if next == stored {
+		w.add(c, o.raw)
+		return nil
+	}
+	if err := w.flush(0, start); err != nil {
+		return err
+	}
 	if head.measured > 0 {
 		head.cost = uint64(time.Since(start))
 	}

@@ -38,7 +38,7 @@ const (
 	roundTasks = 4096 // of one call
 	calls      = 4    // under way at a time
 	roundKills = 150
-	fewKills   = 500 // do not yet have to have hit every point
+	fewKills   = 2000 // do not yet have to have hit every point
 )
 
 // Run kills until as many have been killed as asked for.
@@ -107,7 +107,7 @@ func (r *run) round(ctx context.Context, rng *rand.Rand, n int) error {
 		own := rand.New(rand.NewPCG(rng.Uint64(), uint64(lane)))
 		all.Go(func() {
 			for k := 0; ctx.Err() == nil && (k == 0 || p.Stats().Died < roundKills && r.res.Kills+int(p.Stats().Died) < r.Kills); k++ {
-				r.call(ctx, p, own, led, lane, o.TasksPerWorker > 0)
+				r.call(ctx, p, own, led, lane, o.TasksPerWorker > 0, n%4 < 2)
 				if r.troubled() {
 					return
 				}
@@ -179,12 +179,15 @@ func (r *run) harm(p *pool.Pool[task, []byte], rng *rand.Rand, stop <-chan struc
 }
 
 // call makes one call, and settles the ledger of its tasks.
-func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Rand, led *ledger, lane int, leaving bool) {
+func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Rand, led *ledger, lane int, leaving, cheap bool) {
 	o := pool.CallOptions{Chunk: []int{0, 1, 3, 64, 1000}[rng.IntN(5)], Retries: []int{0, 0, 2}[rng.IntN(3)]}
 	n := 1 + rng.IntN(roundTasks)
 	in := make([]task, n)
 	for i := range in {
 		in[i] = task{ID: lane*roundTasks + i, Bytes: rng.IntN(40), Spin: rng.IntN(60)}
+		if cheap { // so that results travel in batches
+			in[i].Spin = 0
+		}
 		switch {
 		case rng.IntN(100) == 0:
 			in[i].Order = fmt.Sprintf("kill:%s:%d", points[rng.IntN(len(points))], 1+rng.IntN(4))
@@ -200,13 +203,13 @@ func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Ra
 	}
 	limited, cancel := context.WithTimeout(ctx, r.Patience)
 	defer cancel()
-	cancelled := rng.IntN(5) == 0
+	cancelled := rng.IntN(4) == 0
 	if cancelled {
 		var stop context.CancelFunc
 		limited, stop = context.WithTimeout(limited, time.Duration(1+rng.IntN(40))*time.Millisecond)
 		defer stop()
 		for i := range in {
-			if in[i].Wait = rng.IntN(64) == 0; in[i].Wait && rng.IntN(2) == 0 {
+			if in[i].Wait = i == 0 || rng.IntN(64) == 0; in[i].Wait && rng.IntN(3) > 0 {
 				in[i].Order = "kill:pool.task.told:1"
 			}
 		}

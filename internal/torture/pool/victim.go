@@ -17,7 +17,7 @@ var points = []string{
 	"pool.worker.initialized", "pool.worker.ready", // armed by the initializer
 	"pool.chunk.taken", "pool.chunk.done", "pool.chunk.acked", "pool.chunk.returned",
 	"pool.task.found", "pool.task.inhand", "pool.task.begun", "pool.task.returned", "pool.task.done", "pool.task.told",
-	"pool.result.put", "pool.result.written",
+	"pool.result.put", "pool.result.written", "pool.batch.full", "pool.batch.put",
 	"mpmc.get.found", "mpmc.get.taken", "mpmc.get.hinted", "mpmc.released",
 	"mpmc.fast.claimed", "mpmc.fast.written", "mpmc.fast.announced", "mpmc.fast.published", "mpmc.fast.hinted",
 }
