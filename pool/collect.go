@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	batchMessages = 64
+	batchMessages = 32
 	batchBytes    = 1 << 20
 )
 
@@ -71,7 +71,7 @@ func (e *engine) batch(msgs [][]byte, buf []byte) ([][]byte, []byte, error) {
 
 // results1 settles messages up to a notice of death, or all, and returns how many it was.
 func (e *engine) results1(msgs [][]byte) int {
-	list := make([]settled, 0, len(msgs))
+	list := e.list[:0]
 	n, dead := 0, -1
 	var incarnation uint32
 	e.mu.Lock()
@@ -102,6 +102,8 @@ func (e *engine) results1(msgs [][]byte) int {
 	}
 	e.mu.Unlock()
 	e.tell(list)
+	clear(list) // it keeps no call alive
+	e.list = list[:0]
 	if dead >= 0 {
 		e.mourn(dead, incarnation)
 	}
@@ -150,7 +152,7 @@ func (e *engine) tell(list []settled) {
 			s.err = fmt.Errorf("%w: result: %s", ErrEncoding, s.b)
 		case isUnread:
 			s.err = fmt.Errorf("%w: argument: %s", ErrEncoding, s.b)
-		case isDeath: // of the worker that had it in hand
+		case isDeath: // of the worker that had it in hand, or taken back
 		default:
 			s.err = fmt.Errorf("%w: a result of kind %d", ErrCorrupt, s.kind)
 		}

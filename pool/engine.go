@@ -28,6 +28,8 @@ type engine struct {
 	arg            workerArg
 	room           int // for a result in a chunk; 0: none travels so
 
+	list []settled // the collector's own
+
 	life context.Context // ends when the pool does, with the cause
 	kill context.CancelCauseFunc
 	work sync.WaitGroup // goroutines of the pool: collector, watches, starts
