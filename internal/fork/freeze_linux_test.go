@@ -320,16 +320,10 @@ var zygoteBadProgram = proctest.NewProgram("zygote-bad", func() int {
 	for runtime.NumGoroutine() > 1 {
 		time.Sleep(time.Millisecond)
 	}
-	runtime.UnlockOSThread()
-	for syscall.Gettid() == os.Getpid() { // until the main goroutine is on another thread
-		done := make(chan bool)
-		go func() { runtime.LockOSThread(); time.Sleep(time.Millisecond); runtime.UnlockOSThread(); close(done) }()
-		<-done
-		for runtime.NumGoroutine() > 1 {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	try(fork.FreezeOptions{Socket: pair[0]})
+	fork.AllowGoroutine("proctest.runProgram(") // this one, which keeps the first thread
+	done := make(chan bool)
+	go func() { try(fork.FreezeOptions{Socket: pair[0]}); close(done) }()
+	<-done
 	return 0
 })
 
