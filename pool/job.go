@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
@@ -31,7 +30,6 @@ type job struct {
 	begun   int // tasks that took a slot
 	ended   int // of those
 	refused int // tasks that failed before they took one
-	why     uint8
 	timer   *time.Timer
 }
 
@@ -155,9 +153,4 @@ func (s *errs) failed(err *TaskError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = append(s.all, err)
-}
-
-// isCancel reports whether the error is that a context has ended.
-func isCancel(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -22,9 +22,6 @@ var points = []string{
 	"mpmc.fast.claimed", "mpmc.fast.written", "mpmc.fast.announced", "mpmc.fast.published", "mpmc.fast.hinted",
 }
 
-// seldom are points that this suite does not bring about.
-var seldom = []string{"pool.worker.ordered"} // of the memory limit
-
 type ledgerArg struct {
 	Counts *shm.Array[uint32]
 	Tasks  int
