@@ -119,7 +119,7 @@ func TestPreloadFails(t *testing.T) {
 		"exit":      {`preload "as told": it ended before it was ready`, "exit code 3"},
 		"goexit":    {`preload "as told": it called runtime.Goexit`},
 		"goroutine": {"left goroutines running", "goroutine "},
-		"deadline":  {`preload "as told" runs`, "deadline exceeded"},
+		"deadline":  {"the zygote is not ready", "deadline exceeded"},
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
