@@ -103,6 +103,10 @@ func put(fd int) (ticket, error) {
 func drop(t ticket) {
 	shop.Lock()
 	defer shop.Unlock()
+	dropLocked(t)
+}
+
+func dropLocked(t ticket) {
 	fd, ok := shop.files[t.ID]
 	if !ok || shop.name != t.Name || shop.life != life.Count() {
 		return
@@ -115,8 +119,8 @@ func drop(t ticket) {
 	}
 }
 
-// open returns a file of a copy.
-func open(t ticket) (*os.File, error) {
+// open returns a file of a copy, and drops the copy if it is the last time.
+func open(t ticket, last bool) (*os.File, error) {
 	shop.Lock()
 	defer shop.Unlock()
 	fd, ok := shop.files[t.ID]
@@ -126,6 +130,9 @@ func open(t ticket) (*os.File, error) {
 	dup, err := sys.DupRight(fd)
 	if err != nil {
 		return nil, err
+	}
+	if last {
+		dropLocked(t)
 	}
 	return os.NewFile(uintptr(dup), "shared"), nil
 }
@@ -160,14 +167,15 @@ func answer(c *conn.Conn) {
 		return
 	}
 	var r reply
-	if q.Take {
-		if r.File, err = open(q.Ticket); err == nil {
+	switch {
+	case q.Take:
+		if r.File, err = open(q.Ticket, q.Drop); err == nil {
 			defer r.File.Close()
 		}
-	}
-	if c.Send(context.Background(), r) == nil && q.Drop {
+	case q.Drop:
 		drop(q.Ticket)
 	}
+	_ = c.Send(context.Background(), r) // who asked may be dead, and the message with it
 }
 
 // ask asks the process that has given the ticket out.
