@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc"
@@ -77,6 +78,7 @@ var startTarget = multiproc.NewTarget("bench.start", func(ctx context.Context, a
 			sum += at - begin
 		}
 	}
+	runtime.KeepAlive(ballast)
 	return a.Sum.Store(sum)
 })
 
