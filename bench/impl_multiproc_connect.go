@@ -77,8 +77,9 @@ func socketConnect() Impl {
 		if err != nil {
 			return 0, err
 		}
-		defer l.Close()
+		l.(*net.UnixListener).SetUnlinkOnClose(false)
 		f, err := l.(*net.UnixListener).File()
+		l.Close() // the helper's alone, so that its end is the end of every connection that it has not accepted
 		if err != nil {
 			return 0, err
 		}
