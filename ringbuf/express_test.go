@@ -85,6 +85,54 @@ func TestExpressTail(t *testing.T) {
 	}
 }
 
+// TestExpressTailTwice has two producers, one after the other, die between the two stores that commit a message. The tail is never behind by more than
+// the one message.
+//
+// Red when a new producer finds the message of the one before and does not store the tail behind it.
+func TestExpressTailTwice(t *testing.T) {
+	if !cpu.Ordered {
+		t.Skip("messages go by the ring alone")
+	}
+	mem := make([]byte, ringbuf.SPSCSize(1024))
+	all := &crowd{}
+	r, err := ringbuf.CreateSPSC(mem, all.one(1))
+	ok(t, err)
+	other, err := ringbuf.OpenSPSC(mem, all.one(2))
+	ok(t, err)
+	c, err := other.Consumer()
+	ok(t, err)
+	get := func(id uint64) {
+		t.Helper()
+		if got, err := c.TryGet(nil); err != nil || !bytes.Equal(got, content(id, 64)) {
+			t.Fatalf("got %x, %v", got, err)
+		}
+		_, err := c.TryGet(nil)
+		wantErr(t, err, ringbuf.ErrEmpty)
+	}
+	id := uint64(0)
+	for token := uint32(3); token < 7; token++ {
+		heir, err := ringbuf.OpenSPSC(mem, all.one(token))
+		ok(t, err)
+		p, err := heir.Producer()
+		ok(t, err)
+		head, tail := ringbuf.Indices(r)
+		if head != tail {
+			t.Fatalf("the head is %#x, the tail %#x of a ring whose messages are all taken", head, tail)
+		}
+		id++
+		ok(t, p.TryPut(content(id, 64)))
+		ringbuf.SetIndices(r, head, tail) // the store that the producer did not come to
+		all.kill(token)
+		get(id)
+	}
+	heir, err := ringbuf.OpenSPSC(mem, all.one(7))
+	ok(t, err)
+	p, err := heir.Producer()
+	ok(t, err)
+	ok(t, p.TryPut(content(9, 64)))
+	get(9)
+}
+
 // TestExpressOverwritten has the producer go on while the consumer copies a message that is on the way: the copy may hold parts of two
 // messages, and is not used.
 //

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +80,7 @@ func allowed(t testing.TB, err error) {
 }
 
 func isAllowed(err error) bool {
+	hostileReturns.Add(1)
 	if err == nil {
 		return true
 	}
@@ -92,10 +95,38 @@ func isAllowed(err error) bool {
 	return false
 }
 
-// watch ends the test binary, with all stacks, if the test does not end.
+// hostileReturns counts the calls on hostile memory that have returned.
+var hostileReturns atomic.Uint64
+
+// watch ends the test binary, with all stacks, if no call returns any more. It counts its own ticks and not the time: a machine that stands still
+// makes one of them, and how long a test takes as long as it gets on is its own affair.
 func watch(t testing.TB, what string) {
-	timer := time.AfterFunc(time.Minute, func() { panic(what + " hangs") })
-	t.Cleanup(func() { timer.Stop() })
+	const (
+		tick  = 100 * time.Millisecond
+		limit = 600 // of them
+	)
+	ticker, stop, ended := time.NewTicker(tick), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for seen, still := hostileReturns.Load(), 0; ; {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+			if n := hostileReturns.Load(); n != seen {
+				seen, still = n, 0
+			} else if still++; still == limit {
+				debug.SetTraceback("all")
+				panic(what + " hangs")
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		ticker.Stop()
+		close(stop)
+		<-ended
+	})
 }
 
 func touch(b []byte) (sum byte) {
@@ -385,6 +416,7 @@ func TestHostileNeighbourMPMC(t *testing.T) {
 			go func() {
 				for i := 0; ctx.Err() == nil; i++ {
 					_ = do(q, i) // another's lock may come and go under a call: any error will do
+					hostileReturns.Add(1)
 				}
 				done <- nil
 			}()

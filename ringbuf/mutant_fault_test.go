@@ -69,6 +69,16 @@ var mutants = []mutant{
 		"TestExpressTail",
 	},
 	{
+		"a message on its way that the tail is never moved behind", "spsc.go",
+		[]string{"	cpu.StoreRelease64(&s.hdr.tail, tail)\n"}, []string{"	_ = cpu.StoreRelease64\n"},
+		"TestExpressTailTwice",
+	},
+	{
+		"a message on its way that was taken and is taken for damage", "consumer.go",
+		[]string{"lead-1 < expressLead && lead&7 == 0 {"}, []string{"lead-1 < expressLead && lead&7 == 1 {"},
+		"TestExpressTail",
+	},
+	{
 		"a message on its way behind a skip", "fast_unsafe.go",
 		[]string{" && p.published == p.tail {"}, []string{" {"},
 		"TestExpressBehindSkip",
