@@ -348,6 +348,39 @@ func (e *PipeEnd) Adopt() error {
 // Generation returns the number of the pipe among those that were made in its memory. It is never 0.
 func (e *PipeEnd) Generation() uint32 { return e.generation }
 
+// Repair mends what dead processes have left in the pipe and returns how many it buried. Who waits does so by itself; a program that has just learned of a death may
+// call it to hurry.
+func (e *PipeEnd) Repair() (n int, err error) {
+	if e.gate.Add(1) < 0 {
+		err = ErrClosed
+	}
+	defer e.leave()
+	for _, q := range e.queues {
+		if err != nil {
+			break
+		}
+		var buried int
+		buried, err = q.Repair()
+		n += buried
+	}
+	return n, err
+}
+
+// Check looks through the queues of the pipe and returns an error that matches ErrCorrupt and says what cannot be, or nil; see [MPMC.Check].
+func (e *PipeEnd) Check() error {
+	if e.gate.Add(1) < 0 {
+		e.leave()
+		return ErrClosed
+	}
+	defer e.leave()
+	for _, q := range e.queues {
+		if err := q.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Remake makes a new pipe in the memory of e's, a handle that was closed, if nobody has an end of the old one any more; else ok is false. One process may
 // do so, the one that has made the pipe. Handles of the old one that come late open nothing.
 func (e *PipeEnd) Remake(o *PipeOptions) (end0, end1 *PipeEnd, ok bool, err error) {
@@ -367,6 +400,9 @@ func (e *PipeEnd) Remake(o *PipeOptions) (end0, end1 *PipeEnd, ok bool, err erro
 		atomic.StoreUint32(&e.hdr.state[end], endState(e.generation, endClosed))
 	}
 	fault.Point("pipe.remake")
+	for _, q := range e.queues { // what nobody has received, and what the dead had in hand
+		q.freeBlocks()
+	}
 	wipe(e.mem[pipeHeaderSize:])
 	fault.Point("pipe.wiped")
 	next := e.generation%lastGeneration + 1

@@ -92,3 +92,10 @@ func (q *MPMC) freeBlock(k uint64) {
 	fault.Point("pipe.block.freed")
 	atomic.StoreUint64(size, s&^outsideFlag)
 }
+
+// freeBlocks gives the blocks of all slots back, of a queue that nobody uses any more.
+func (q *MPMC) freeBlocks() {
+	for k := range q.slots {
+		q.freeBlock(k)
+	}
+}

@@ -339,6 +339,41 @@ func TestPipeRemake(t *testing.T) {
 	}
 }
 
+// TestPipeRemakeBlocks makes a pipe anew again and again in which large messages wait, more of them in all than the arena holds.
+func TestPipeRemakeBlocks(t *testing.T) {
+	const large, each, arena = 1 << 20, 3, 8 << 20
+	size, err := ringbuf.PipeSize(nil)
+	ok(t, err)
+	seg, err := shm.New(&shm.Options{Size: size, Arena: arena, Participants: 4})
+	ok(t, err)
+	defer seg.Close()
+	a, b, err := ringbuf.CreatePipe(seg.Bytes(), pipeIn(seg))
+	for range 2 * arena / (each * large) {
+		ok(t, err)
+		for range each {
+			ok(t, a.TryPut(make([]byte, large)))
+		}
+		ok(t, a.Close())
+		ok(t, b.Close())
+		var remade bool
+		if a, b, remade, err = a.Remake(pipeIn(seg)); err == nil && !remade {
+			t.Fatal("the pipe was not made anew")
+		}
+	}
+	ok(t, err)
+	n, err := a.Repair()
+	if n != 0 || err != nil {
+		t.Errorf("Repair says %d, %v", n, err)
+	}
+	ok(t, a.Check())
+	ok(t, a.Close())
+	ok(t, b.Close())
+	wantErr(t, a.Check(), ringbuf.ErrClosed)
+	_, err = a.Repair()
+	wantErr(t, err, ringbuf.ErrClosed)
+	ok(t, seg.Check())
+}
+
 func TestPipeBadOptions(t *testing.T) {
 	for _, o := range []ringbuf.PipeOptions{{Capacity: -1}, {Arena: -1}, {Arena: 10}, {Capacity: 1 << 20}, {Arena: 1 << 60}} {
 		if n, err := ringbuf.PipeSize(&o); err == nil {
