@@ -133,7 +133,7 @@ func (s *suite) next(ctx context.Context, rng *rand.Rand, t *table, slot int, ot
 	switch {
 	case c.OneWay && ro == sender || c.Order:
 		end = 1
-	case c.OneWay && ro == receiver:
+	case c.OneWay && (ro == receiver || ro == heir):
 		end = 0
 	}
 	j := t.job(torture.Order{

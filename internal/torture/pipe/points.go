@@ -14,6 +14,7 @@ const (
 	joiner // opens the memory again, as somebody else, and leaves it, or is left dead
 	waiter // sleeps until there is a message, or room
 	mender
+	heir   // mends, and receives what the dead had in hand
 	closer // of the scene of an end: it closes its handles and ends
 	maker  // of the scene in which a pipe is made anew
 )
@@ -73,8 +74,8 @@ var points = []point{
 	{name: "mpmc.get.found", roles: []role{receiver}, most: 10},
 	{name: "mpmc.get.taken", roles: []role{receiver}, most: 10},
 	{name: "mpmc.get.hinted", roles: []role{receiver}, most: 10},
-	{name: "mpmc.orphan.found", roles: []role{receiver}, most: 2},
-	{name: "mpmc.orphan.taken", roles: []role{receiver}, most: 2},
+	{name: "mpmc.orphan.found", roles: []role{heir}, most: 1},
+	{name: "mpmc.orphan.taken", roles: []role{heir}, most: 1},
 	{name: "mpmc.orphaned", roles: []role{mender}, most: 3},
 
 	{name: "mpmc.repair.cell", roles: []role{mender}, most: 2},

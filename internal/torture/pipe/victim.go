@@ -40,7 +40,7 @@ func (j job) open() (*ringbuf.PipeEnd, error) {
 func (j job) mix() *[ops]int {
 	m := mixes[j.Role]
 	if j.Ends && j.End == 0 {
-		m[opTrySend], m[opSend] = 0, 0
+		m[opTrySend], m[opSend], m[opLeave] = 0, 0, 0
 	}
 	if j.Ends && j.End == 1 {
 		for o := opTryLand; o <= opPoll; o++ {
@@ -153,7 +153,7 @@ func (w *worker) close(ctx context.Context, v *torture.Victim, mix *[ops]int) er
 func secondLane(ctx context.Context, j job, b *torture.Books, e *ringbuf.PipeEnd) error {
 	w, mix := j.worker(b, e, 1), j.mix()
 	w.lane.Mine()
-	mix[opJoin] = 0
+	mix[opJoin], mix[opLeave] = 0, 0
 	for {
 		if err := w.do(ctx, w.draw(mix)); err != nil {
 			return ended(err)

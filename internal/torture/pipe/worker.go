@@ -51,19 +51,21 @@ const (
 	opOpen
 	opJoin
 	opRepair
+	opLeave
 	ops
 )
 
 // mixes say how often a worker of each role does what, in the order of the ops.
 var mixes = [...][ops]int{
-	//        try send tryland land tryview view poll open join repair
-	sender:   {20, 6, 2, 1, 1, 0, 0, 1, 0, 1},
-	receiver: {3, 1, 12, 3, 8, 3, 1, 1, 0, 1},
-	opener:   {4, 1, 4, 1, 2, 0, 1, 16, 0, 1},
-	joiner:   {4, 1, 4, 1, 2, 0, 1, 1, 8, 1},
-	waiter:   {2, 8, 1, 8, 1, 6, 2, 0, 0, 0},
-	mender:   {4, 1, 4, 1, 2, 0, 0, 1, 0, 20},
-	closer:   {6, 3, 0, 0, 0, 0, 0, 2, 0, 1},
+	//        try send tryland land tryview view poll open join repair leave
+	sender:   {20, 6, 2, 1, 1, 0, 0, 1, 0, 1, 0},
+	receiver: {3, 1, 12, 3, 8, 3, 1, 1, 0, 1, 1},
+	opener:   {4, 1, 4, 1, 6, 2, 1, 16, 0, 1, 1},
+	joiner:   {4, 1, 4, 1, 2, 0, 1, 1, 8, 1, 2},
+	waiter:   {2, 8, 1, 8, 1, 6, 2, 0, 0, 0, 0},
+	mender:   {4, 1, 4, 1, 2, 0, 0, 1, 0, 20, 1},
+	heir:     {2, 0, 10, 2, 3, 0, 0, 0, 0, 12, 6},
+	closer:   {6, 3, 0, 0, 0, 0, 0, 2, 0, 1, 0},
 	maker:    {},
 }
 
@@ -86,7 +88,7 @@ func (w *worker) do(ctx context.Context, o op) error {
 	switch {
 	case o <= opSend && !w.e.CanPut():
 		o += opTryLand - opTrySend
-	case o >= opTryLand && o <= opPoll && !w.e.CanGet():
+	case (o >= opTryLand && o <= opPoll || o == opLeave) && !w.e.CanGet():
 		o = opTrySend
 	}
 	switch o {
@@ -116,6 +118,8 @@ func (w *worker) do(ctx context.Context, o op) error {
 			time.Sleep(100 * time.Microsecond)
 		}
 		return err
+	case opLeave:
+		return w.leave()
 	}
 	return nil
 }
@@ -273,6 +277,30 @@ func (w *worker) join() error {
 		return errors.Join(err, seg.Close())
 	}
 	w.again, w.e = seg, e
+	return nil
+}
+
+// leave leaves the memory, as one that has joined by itself, with a message in hand: to all others it is dead.
+func (w *worker) leave() error {
+	seg, err := reopen(w.seg)
+	if err != nil {
+		if errors.Is(err, shm.ErrTooMany) {
+			return nil
+		}
+		return err
+	}
+	e, err := ringbuf.OpenPipe(seg.Bytes(), w.end, optionsIn(seg))
+	if err != nil {
+		return errors.Join(err, seg.Close())
+	}
+	err = e.TryView(func(msg []byte) error {
+		w.lane.Take(w.look(msg), 0, false)
+		w.lane.Leave() // before it may come to another
+		return seg.Close()
+	})
+	if err != nil && !errors.Is(err, ringbuf.ErrClosed) {
+		return errors.Join(w.soft(err), seg.Close())
+	}
 	return nil
 }
 
