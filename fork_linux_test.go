@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -265,5 +266,59 @@ func TestChoiceOfMethod(t *testing.T) {
 	wait(t, p)
 	if s := must(out.Get(proctest.Context(t)))(t); s != string(before) {
 		t.Errorf("the child's default is %q, its parent's is %q", s, before)
+	}
+}
+
+// notified asks for signals, and forks children that are sent them.
+var notified = proctest.NewProgram("notified", func() int {
+	multiproc.Init()
+	ctx := context.Background()
+	got := make(chan os.Signal, 8)
+	signal.Notify(got, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		p, err := multiproc.ForkFunc(ctx, func(context.Context) error {
+			_ = syscall.Kill(os.Getpid(), sig)
+			select {}
+		}, nil)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		var exit *multiproc.ExitError
+		errors.As(p.Wait(ctx), &exit)
+		fmt.Println(exit.Code)
+	}
+	// In the parent they are asked for as before.
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		_ = syscall.Kill(os.Getpid(), sig)
+		for s := range got {
+			if s == sig {
+				break
+			}
+		}
+	}
+	// What the child asks for it receives, and nothing else.
+	p, err := multiproc.ForkFunc(ctx, func(ctx context.Context) error {
+		mine := make(chan os.Signal, 1)
+		signal.Notify(mine, syscall.SIGUSR1)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		<-mine
+		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
+		<-ctx.Done()
+		if len(got) > 0 {
+			return errors.New("the parent's channel receives")
+		}
+		return nil
+	}, nil)
+	if err == nil {
+		err = p.Wait(ctx)
+	}
+	fmt.Println(err)
+	return 0
+})
+
+func TestForkNotify(t *testing.T) {
+	if got, want := quietly(t, notified), fmt.Sprintf("-%d\n-%d\n<nil>\n", syscall.SIGTERM, syscall.SIGHUP); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -73,7 +73,7 @@ func Fork(ctx context.Context, name string, run func(ctx context.Context) error,
 		return nil, err
 	}
 	f := &forked{parcel: p, dir: dir, parent: os.Getpid(), run: run}
-	c, err := awaitFork(ctx, f, fork.Options{Forkall: forkall})
+	c, err := awaitFork(ctx, f, fork.Options{Forkall: forkall, DieWithThread: true})
 	if err != nil {
 		var busy *BusyError
 		if errors.As(err, &busy) {
@@ -152,7 +152,7 @@ func (f *forked) main() int {
 	forking.Unlock()         // the one who holds it waits for ever here
 	runtime.UnlockOSThread() // as the goroutine that starts processes it was locked
 	exit = syscall.Exit
-	if !bindTo(f.parent) {
+	if os.Getppid() != f.parent { // and from now on the kernel kills this process with its parent
 		return 1
 	}
 	p := f.parcel
@@ -176,11 +176,6 @@ func (f *forked) main() int {
 	return finish(p.Mail, f.run)
 }
 
-// bindTo has the kernel end this process with its parent. It reports whether the parent still lives.
-func bindTo(parent int) bool {
-	return sys.DieWithThreadOnAll() == nil && os.Getppid() == parent
-}
-
 func descriptorOf(f *os.File) int {
 	fd := -1
 	if rc, err := f.SyscallConn(); err == nil { // not Fd, which would have it block
@@ -195,7 +190,9 @@ var replaced []*os.File
 // settle gives the child of a fork its standard files and its directory, and takes its parent's signal handlers away. fds that are negative stand for
 // closed files, and a negative dir for no change.
 func settle(fds [3]int, dir int) error {
-	signal.Reset()
+	if s := inherited(); len(s) > 0 {
+		signal.Reset(s...)
+	}
 	if dir >= 0 {
 		if err := sys.ChangeDir(dir); err != nil {
 			return os.NewSyscallError("fchdir", err)
@@ -227,6 +224,17 @@ func settle(fds [3]int, dir int) error {
 		*std = os.NewFile(uintptr(i), [...]string{"/dev/stdin", "/dev/stdout", "/dev/stderr"}[i])
 	}
 	return nil
+}
+
+// inherited lists the signals that this process's parent may have asked for, or ignores. For each, two threads of the runtime take turns to forget it.
+func inherited() (list []os.Signal) {
+	notified := fork.Notified()
+	for n := range 64 {
+		if s := syscall.Signal(n + 1); notified>>n&1 != 0 || signal.Ignored(s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // Arrival is the order of the descriptors that a copy of a zygote is sent.

@@ -23,7 +23,7 @@ var (
 		"check the threads", "read the poller", "read the timers", "check the profiler", "clone the process", "await the child",
 	}
 	childSteps = []string{
-		"make the poller", "make the poller's wake-up", "register with the poller", "wake the poller", "make the timers", "draw a seed", "make a thread",
+		"bind to the parent", "make the poller", "make the poller's wake-up", "register with the poller", "wake the poller", "make the timers", "draw a seed", "make a thread",
 		"make the caller's thread", "turn the leader into the first thread", "resend pending signals",
 	}
 	zygoteSteps = []string{"receive a request", "read a request", "reply"}
@@ -69,6 +69,8 @@ func childless(t *testing.T) {
 func TestFaults(t *testing.T) {
 	need(t)
 	defer staleTimers()()
+	bound := all
+	bound.DieWithThread = true
 	old := runtime.GOMAXPROCS(4)
 	defer runtime.GOMAXPROCS(old)
 	steps := map[string]bool{}
@@ -91,7 +93,7 @@ func TestFaults(t *testing.T) {
 				var err error
 				onThread(func() {
 					fork.Inject(name, nth, errno)
-					pid, pidfd, err = fork.Fork(all, func() int { return 0 })
+					pid, pidfd, err = fork.Fork(bound, func() int { return 0 })
 					fork.Inject("", 0, 0)
 				})
 				if err == nil { // it has fewer calls
@@ -146,8 +148,8 @@ func faults() {
 // TestFreezeFaults makes the steps of a zygote's child fail, which it tells the asker, or dies.
 func TestFreezeFaults(t *testing.T) {
 	for _, name := range childSteps {
-		if name == "make the caller's thread" || name == "turn the leader into the first thread" || name == "resend pending signals" {
-			continue // the zygote has no other first thread, and mostly nothing pending
+		if name == "bind to the parent" || name == "make the caller's thread" || name == "turn the leader into the first thread" || name == "resend pending signals" {
+			continue // the zygote binds no child, has no other first thread, and mostly nothing pending
 		}
 		for _, errno := range []syscall.Errno{syscall.EMFILE, 0} {
 			z := start(t, nil, fmt.Sprintf("ZYGOTE_FAULT=%d %d %q", 1, int(errno), name))

@@ -15,6 +15,9 @@ type Options struct {
 	// Sibling makes the child a child of this process's parent (CLONE_PARENT), which gets its SIGCHLD and its status. The
 	// caller cannot wait for it, but for a pidfd to become readable. The kernel refuses it to the init of a pid namespace, with EINVAL.
 	Sibling bool
+	// DieWithThread has the kernel kill the child when the thread ends that made it (PR_SET_PDEATHSIG), which is to be one that lasts as long as its
+	// process. The child has to look whether its parent still lives.
+	DieWithThread bool
 }
 
 // FreezeOptions of a [Freeze].
@@ -27,7 +30,7 @@ type FreezeOptions struct {
 	// HugePages asks the kernel to put the heap into huge pages first. It takes seconds a gigabyte, once, and makes the
 	// forks of large heaps several times faster. Nothing comes of it where the kernel cannot.
 	HugePages bool
-	// Procs is what the children set GOMAXPROCS to: a zygote is best started with GOMAXPROCS=1, which saves threads that each child would
+	// Procs is what GOMAXPROCS is set to before the process is frozen: a zygote is best started with GOMAXPROCS=1, which saves threads that each child would
 	// have to make. 0 leaves it alone, -1 is what a new process would have, which follows the number of CPUs.
 	Procs int
 }

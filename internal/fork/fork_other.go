@@ -21,6 +21,9 @@ func reason() error {
 // Available returns why not.
 func Available() error { return unsupported }
 
+// Notified returns nothing.
+func Notified() uint64 { return 0 }
+
 // Fork is not available.
 func Fork(o Options, child func() int) (pid, pidfd int, err error) { return 0, -1, unsupported }
 

@@ -77,6 +77,7 @@ func (f *forker) run(o Options) (pid, pidfd int, err error) {
 			syscall.Close(status[0])
 		}
 	}()
+	f.bind = o.DieWithThread
 	flags := uintptr(syscall.SIGCHLD) | clonePidfd
 	if o.Sibling {
 		flags |= cloneParent
@@ -266,6 +267,14 @@ func leave(child func() int) {
 	runHooks()
 	code = child()
 	returned = true
+}
+
+// Notified returns the signals, 1<<0 for signal 1, among which are those that the parent of this process, which was forked, had asked os/signal for. It is
+// nothing where the parent had asked for none.
+func Notified() uint64 {
+	forkMu.Lock()
+	defer forkMu.Unlock()
+	return fk.notified
 }
 
 func runHooks() {

@@ -21,7 +21,7 @@ import (
 // with 0 when the peer has closed the socket. Requests are handled one after the other, and any number of children may be under way.
 // The children are children of the zygote's parent, with native exit status and signals. The asker must read the replies: a
 // zygote and its children wait until there is room for them.
-func Freeze(o FreezeOptions) (*Request, error) {
+func Freeze(o FreezeOptions) (r *Request, err error) {
 	if o.MaxData < 0 || o.MaxData > MaxRequestData || o.MaxFDs < 0 || o.MaxFDs > MaxRequestFDs || o.Procs < -1 {
 		return nil, fmt.Errorf("fork: options out of range: %+v", o)
 	}
@@ -43,6 +43,19 @@ func Freeze(o FreezeOptions) (*Request, error) {
 	if o.HugePages {
 		collapse()
 	}
+	if o.Procs != 0 { // now, and not in every child, which would stop its world
+		before := runtime.GOMAXPROCS(0)
+		defer func() {
+			if err != nil {
+				runtime.GOMAXPROCS(before)
+			}
+		}()
+		if o.Procs > 0 {
+			runtime.GOMAXPROCS(o.Procs)
+		} else {
+			runtime.SetDefaultGOMAXPROCS()
+		}
+	}
 	forkMu.Lock()
 	f := &fk
 	z := &zygote{maxFDs: uint64(o.MaxFDs), socket: uintptr(o.Socket)}
@@ -52,23 +65,17 @@ func Freeze(o FreezeOptions) (*Request, error) {
 	z.iov.Base, z.iov.Len = &z.data[0], uint64(len(z.data))
 	z.msg.Iov, z.msg.Iovlen = &z.iov, 1
 	z.msg.Control = (*byte)(unsafe.Pointer(&z.control[0]))
-	f.socket = z.socket
-	_, err := f.tries(func(budget uint64) (uintptr, bool) { return 0, f.freeze(z, budget) })
+	f.socket, f.bind = z.socket, false
+	_, err = f.tries(func(budget uint64) (uintptr, bool) { return 0, f.freeze(z, budget) })
 	f.child = false
 	forkMu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	// A child.
-	r := &Request{ID: z.id, Data: append([]byte(nil), z.data[HeaderSize:z.n]...)}
+	r = &Request{ID: z.id, Data: append([]byte(nil), z.data[HeaderSize:z.n]...)}
 	for i := range int(z.nfds) {
 		r.FDs = append(r.FDs, z.fd(i))
-	}
-	switch {
-	case o.Procs > 0:
-		runtime.GOMAXPROCS(o.Procs)
-	case o.Procs < 0:
-		runtime.SetDefaultGOMAXPROCS()
 	}
 	runHooks()
 	return r, nil

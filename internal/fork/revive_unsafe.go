@@ -40,6 +40,11 @@ func (f *forker) revive() {
 	n := ground.n
 	ground.n = 0
 	f.childGate = 0
+	if f.bind { // the first thread, which never ends: the setting is a thread's
+		if _, ok := f.call(stepBind, syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0); !ok {
+			via.die(f)
+		}
+	}
 	if !via.repoll(f) || !via.retime(f) || !via.reseed(f, n) {
 		via.die(f)
 	}

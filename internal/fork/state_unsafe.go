@@ -76,6 +76,7 @@ type forker struct {
 	pid, tid uint64
 	me, meFS uintptr // the caller's m and thread pointer
 	mask     uint64  // of the caller
+	notified uint64  // what Notified returns, of the fork under way
 	altstack [3]uint64
 
 	procid, rand uintptr // offsets in m
@@ -88,6 +89,7 @@ type forker struct {
 	socket           uintptr // of a zygote, otherwise none
 
 	pidfd     uint64
+	bind      bool // to the parent's life
 	child     bool
 	childGate uint32
 	mePend    uint64 // as slot.pend, of the caller

@@ -22,6 +22,7 @@ const (
 	stepRequest
 	stepReply
 	// In the child.
+	stepBind
 	stepEpoll
 	stepEventfd
 	stepRegister
@@ -53,6 +54,7 @@ var stepNames = [stepLast]string{
 	stepReceive:  "receive a request",
 	stepRequest:  "read a request",
 	stepReply:    "reply",
+	stepBind:     "bind to the parent",
 	stepEpoll:    "make the poller",
 	stepEventfd:  "make the poller's wake-up",
 	stepRegister: "register with the poller",

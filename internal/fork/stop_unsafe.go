@@ -222,6 +222,8 @@ func (f *forker) check() bool {
 	if !f.sane(f.me, f.tid) {
 		return f.fail(stepLayout, syscall.EINVAL)
 	}
+	f.notified = 0
+	f.notify(f.mask)
 	for i := range f.slots[:ground.n] {
 		s := &f.slots[i]
 		v := atomic.LoadUint64(&s.state)
@@ -232,12 +234,25 @@ func (f *forker) check() bool {
 		if v&kindMask != slotStopped || s.fs == 0 || uint64(s.g) != load64(s.fs-8) || uint64(s.m) != load64(s.g+48) || !f.sane(s.m, tid) {
 			return f.fail(stepLayout, syscall.EINVAL)
 		}
+		f.notify(load64(s.uc + ucSigmask))
 		leader = leader || tid == f.pid
 	}
 	if !leader {
 		return f.fail(stepLayout, syscall.ESRCH)
 	}
 	return true
+}
+
+// ucSigmask is where the kernel has a thread's mask in its ucontext.
+const ucSigmask = 296
+
+// notify takes note of the mask of a thread: that of the runtime which receives for os/signal blocks all signals that can be, but for those that are asked for.
+//
+//go:nosplit
+func (f *forker) notify(mask uint64) {
+	if mask != 0 {
+		f.notified |= ^mask
+	}
 }
 
 // sane reports whether m is an m of the thread: m.g0.m is m, and m.procid is the thread's.

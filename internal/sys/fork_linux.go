@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,18 +24,6 @@ func Remap(mem []byte, fd int) error {
 // DieWithThread has the kernel kill this process when the thread ends that the kernel takes for its parent.
 func DieWithThread() error {
 	return unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
-}
-
-// DieWithThreadOnAll is DieWithThread for all threads of this process: the setting is one thread's, and lost when that one ends. The first
-// thread never does.
-func DieWithThreadOnAll() error {
-	if err := DieWithThread(); err != nil {
-		return err
-	}
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // DupOver makes descriptor to, which stays open over an exec, another name of what fd is.

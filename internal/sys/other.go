@@ -191,9 +191,6 @@ func Remap(mem []byte, fd int) error { return Unsupported("shared memory") }
 // DieWithThread is not available.
 func DieWithThread() error { return Unsupported("to end with the parent") }
 
-// DieWithThreadOnAll is not available.
-func DieWithThreadOnAll() error { return Unsupported("to end with the parent") }
-
 // DupOver is not available.
 func DupOver(fd, to int) error { return Unsupported("a raw descriptor") }
 
