@@ -119,3 +119,44 @@ func TestZygoteKilledAtRandom(t *testing.T) {
 		t.Errorf("after all: %v", err)
 	}
 }
+
+// A zygote that is stopped holds up those who wait for it, but no longer than their contexts; it goes on where it was, or another is made when it is killed.
+func TestStoppedZygote(t *testing.T) {
+	available(t)
+	for _, how := range []string{"continued", "killed"} {
+		if err := forkserver.EnsureRunning(proctest.Context(t)); err != nil {
+			t.Fatal(err)
+		}
+		var pids []int
+		proctest.Eventually(t, func() bool { pids = zygotes(t); return len(pids) == 1 }, "copies that nobody wants are gone")
+		proctest.Stop(t, pids[0])
+		ctx, cancel := context.WithCancel(proctest.Context(t))
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if p, err := end.Start(ctx, "well", nil); p != nil || !errors.Is(err, context.Canceled) {
+					t.Errorf("Start returned %v, %v", p, err)
+				}
+			})
+		}
+		cancel()
+		wg.Wait()
+		for range 5 {
+			wg.Go(func() {
+				p, err := end.Start(proctest.Context(t), "well", nil)
+				if err == nil {
+					err = p.Wait(proctest.Context(t))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if how == "killed" {
+			proctest.Signal(t, pids[0], syscall.SIGKILL)
+		} else {
+			proctest.Continue(t, pids[0])
+		}
+		wg.Wait()
+	}
+}

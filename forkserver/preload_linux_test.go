@@ -21,11 +21,7 @@ var warm struct {
 }
 
 func init() {
-	forkserver.Preload("warm", func() error {
-		warm.pid = os.Getpid()
-		warm.data = bytes.Repeat([]byte("warm"), 1<<18)
-		return nil
-	})
+	// This one first, for the other may take longer than the limit when the machine is busy.
 	forkserver.Preload("as told", func() error {
 		switch os.Getenv("FORKSERVER_TEST_PRELOAD") {
 		case "error":
@@ -42,6 +38,11 @@ func init() {
 		case "goroutine":
 			go func() { select {} }()
 		}
+		return nil
+	})
+	forkserver.Preload("warm", func() error {
+		warm.pid = os.Getpid()
+		warm.data = bytes.Repeat([]byte("warm"), 1<<18)
 		return nil
 	})
 }
@@ -78,13 +79,22 @@ func TestPreload(t *testing.T) {
 // failing is a program whose zygote cannot be made.
 var failing = proctest.NewProgram("failing", func() int {
 	forkserver.Init()
-	forkserver.Configure(forkserver.Config{Limit: 300 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if os.Args[1] == "deadline" {
-		forkserver.Configure(forkserver.Config{})
-		ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
-		defer cancel()
+	ctx := context.Background()
+	switch os.Args[1] {
+	case "hang":
+		forkserver.Configure(forkserver.Config{Limit: 300 * time.Millisecond})
+	case "deadline":
+		// A Start that finds its context ended says no more than that, so it gets more and more time to come so far as to wait for the zygote.
+		for d := 100 * time.Millisecond; ; d *= 2 {
+			short, cancel := context.WithTimeout(ctx, d)
+			defer cancel()
+			_, err := end.Start(short, "well", nil)
+			if err == nil || strings.Contains(err.Error(), "zygote") {
+				fmt.Println(err)
+				ctx = short
+				break
+			}
+		}
 	}
 	for range 2 {
 		p, err := end.Start(ctx, "well", nil)
@@ -99,6 +109,7 @@ var failing = proctest.NewProgram("failing", func() int {
 		_ = forkserver.Stop()
 		ctx = context.Background()
 	}
+	forkserver.Configure(forkserver.Config{})
 	for { // a zygote that has failed may still be about to end
 		p, err := end.Start(ctx, "well", nil)
 		if err == nil {
@@ -136,7 +147,7 @@ func TestPreloadFails(t *testing.T) {
 			for _, w := range want {
 				starts := 2
 				if how == "deadline" {
-					starts = 1 // the other finds its context ended
+					starts = 1 // the others find their context ended
 				}
 				if n := strings.Count(string(out), w); n < starts {
 					t.Errorf("%d of %d starts say %q: %s", n, starts, w, out)

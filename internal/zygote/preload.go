@@ -43,7 +43,9 @@ func Preload(name string, fn func() error) {
 // run runs the function for at most limit. It has a goroutine of its own: if it hangs, its stack is the answer.
 func (p preload) run(limit time.Duration) *PreloadError {
 	result := make(chan *PreloadError, 1)
-	go p.call(result)
+	begun := make(chan struct{})
+	go func() { close(begun); p.call(result) }()
+	<-begun // so that there is a stack, however long the process was stopped
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	select {

@@ -24,11 +24,14 @@ import (
 //
 // listen alone changes the state; it ends when the zygote and all copies that were about to become children are gone.
 type server struct {
-	proc *child.Process
+	born chan struct{}  // closed when there is a process, or none can be made
+	proc *child.Process // set before born is closed; nil: none could be made
 	link *link
 	up   chan struct{}
 	err  error         // set before up is closed
 	down chan struct{} // closed at the end
+
+	sending chan struct{} // holds one while a request is being sent
 
 	mu      sync.Mutex
 	next    uint64
@@ -41,10 +44,10 @@ type server struct {
 // A request is a start that was asked of a zygote.
 type request struct {
 	parcel *child.Parcel
+	id     uint64
 	done   chan struct{}
-	proc   *child.Process // set before done is closed, as err
+	proc   *child.Process // the copy, as soon as the zygote or the copy has told; with err set before done is closed
 	err    error
-	pid    int  // of the copy, when the zygote has told
 	gone   bool // nobody waits for it any more
 }
 
@@ -61,6 +64,7 @@ var current struct {
 func init() {
 	life.Background("internal/zygote.(*server).listen")
 	life.Background("internal/zygote.(*server).watch")
+	life.Background("internal/zygote.(*server).attend")
 	life.OnFork(life.Processes, func() error { // the zygote is the parent's, and its socket admits nobody else
 		if s := current.server; s != nil {
 			s.link.close()
@@ -83,12 +87,13 @@ func get(ctx context.Context) (*server, error) {
 		current.Lock()
 		s := current.server
 		var err error
-		if s == nil || s.isDown() {
+		fresh := s == nil || s.isDown()
+		if fresh {
 			s, err = launch(current.config)
 			current.server = s
 		}
 		current.Unlock()
-		if err != nil || !s.broken() {
+		if err != nil || fresh || !s.broken() {
 			return s, err
 		}
 		select {
@@ -115,7 +120,7 @@ func (s *server) broken() bool {
 	return s.closed || s.why != nil
 }
 
-// launch starts a zygote.
+// launch starts a zygote. It does not wait for its process, for that may be stopped before it has begun, and with it who waits.
 func launch(c Config) (*server, error) {
 	arg, err := codec.Append(nil, &setup{Limit: limit(c), HugePages: c.HugePages}, nil)
 	if err != nil {
@@ -125,21 +130,42 @@ func launch(c Config) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("forkserver: %w", err)
 	}
-	defer theirs.Close()
 	p, err := child.ServiceCall(serviceName, arg).Pack(&child.Options{Name: "zygote"}, func(o *child.Orders) {
 		o.Segments, o.Default = 0, 0 // its copies join what they need
 	})
-	if err == nil {
-		p.Service = true
-		s := &server{link: l, up: make(chan struct{}), down: make(chan struct{}), pending: map[uint64]*request{}}
-		if s.proc, err = child.Exec(context.Background(), p, []string{zygoteMark + "=1", "GOMAXPROCS=1"}, theirs); err == nil {
-			go s.listen()
-			go s.watch()
-			return s, nil
-		}
+	if err != nil {
+		l.close()
+		theirs.Close()
+		return nil, fmt.Errorf("forkserver: start the zygote: %w", err)
 	}
-	l.close()
-	return nil, fmt.Errorf("forkserver: start the zygote: %w", err)
+	p.Service = true
+	s := &server{
+		link: l, born: make(chan struct{}), up: make(chan struct{}), down: make(chan struct{}),
+		sending: make(chan struct{}, 1), pending: map[uint64]*request{},
+	}
+	go s.bear(p, theirs)
+	return s, nil
+}
+
+// bear makes the process of the zygote.
+func (s *server) bear(p *child.Parcel, theirs *os.File) {
+	defer theirs.Close()
+	var err error
+	if s.proc, err = child.Exec(context.Background(), p, []string{zygoteMark + "=1", "GOMAXPROCS=1"}, theirs); err == nil {
+		close(s.born)
+		go s.listen()
+		go s.watch()
+		return
+	}
+	s.proc = nil
+	close(s.born)
+	s.link.close()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.err = fmt.Errorf("forkserver: start the zygote: %w", err)
+	close(s.up)
+	close(s.down)
 }
 
 func limit(c Config) time.Duration {
@@ -147,159 +173,6 @@ func limit(c Config) time.Duration {
 		return c.Limit
 	}
 	return 5 * time.Minute
-}
-
-// Start is for the packages above, which have the call encoded.
-func Start(ctx context.Context, call *child.Call, o *child.Options) (*child.Process, error) {
-	if err := child.Check(ctx); err != nil {
-		return nil, err
-	}
-	if err := Available(); err != nil {
-		return nil, err
-	}
-	if o != nil && o.Executable != "" {
-		return nil, fmt.Errorf("forkserver: start %q: Options.Executable is %q, and a copy of the zygote runs no other program", call.Target, o.Executable)
-	}
-	var err error
-	for range attempts {
-		var s *server
-		if s, err = get(ctx); err != nil {
-			return nil, err
-		}
-		var p *child.Process
-		if p, err = s.start(ctx, call, o); err == nil || !errors.Is(err, errLost) {
-			return p, err
-		}
-	}
-	return nil, fmt.Errorf("forkserver: start %q: %w: %w", call.Target, ErrDied, err)
-}
-
-// attempts is how many zygotes may die under one start.
-const attempts = 5
-
-// start asks this zygote. An error that matches errLost says that the process was not started and that another may be asked.
-func (s *server) start(ctx context.Context, call *child.Call, o *child.Options) (*child.Process, error) {
-	select {
-	case <-s.up:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("forkserver: start %q: the zygote is not ready, %s: %w", call.Target, s.progress(), ctx.Err())
-	}
-	if s.err != nil {
-		return nil, s.err
-	}
-	p, err := call.Pack(o, func(orders *child.Orders) { orders.Env = optionsOf(o).Environ() })
-	if err != nil {
-		return nil, err
-	}
-	r := &request{parcel: p, done: make(chan struct{})}
-	if err := s.ask(ctx, r); err != nil {
-		return nil, err
-	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		s.mu.Lock()
-		r.gone = true
-		s.mu.Unlock()
-		select {
-		case <-r.done: // it was done already, and a process that runs is better than none
-			if r.err == nil {
-				return r.proc, nil
-			}
-		default:
-		}
-		return nil, fmt.Errorf("forkserver: start %q: the zygote has not answered: %w", call.Target, ctx.Err())
-	}
-	if r.err != nil {
-		return nil, fmt.Errorf("forkserver: start %q: %w", p.Name, r.err)
-	}
-	return r.proc, nil
-}
-
-func optionsOf(o *child.Options) *child.Options {
-	if o == nil {
-		return &child.Options{}
-	}
-	return o
-}
-
-func (s *server) progress() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last.State == loading {
-		return fmt.Sprintf("preload %q runs", s.last.Name)
-	}
-	return "it was just started"
-}
-
-// ask sends the request. What becomes of it is told by r.done.
-func (s *server) ask(ctx context.Context, r *request) error {
-	p := r.parcel
-	defer func() { // the zygote has copies
-		for _, f := range p.Segments {
-			f.Close()
-		}
-	}()
-	if n := child.ArrivalFDs + len(p.Segments); n > fork.MaxRequestFDs {
-		p.Mail.Close()
-		return fmt.Errorf("forkserver: start %q: %w: its argument has handles of %d, and a request carries %d: pass fewer, allocate more objects in each, or use package spawn",
-			p.Name, ErrTooManySegments, len(p.Segments), fork.MaxRequestFDs-child.ArrivalFDs)
-	}
-	path := p.Options.Dir
-	if path == "" {
-		path = "."
-	}
-	dir, err := sys.OpenDir(path)
-	if err != nil {
-		p.Mail.Close()
-		return fmt.Errorf("forkserver: start %q: %w", p.Name, &os.PathError{Op: "chdir", Path: path, Err: err})
-	}
-	defer sys.CloseFD(dir)
-	fds, err := descriptors(append(p.Stdio[:len(p.Stdio):len(p.Stdio)], append([]*os.File{p.Mail}, p.Segments...)...))
-	if err != nil {
-		p.Mail.Close()
-		return fmt.Errorf("forkserver: start %q: %w", p.Name, err)
-	}
-	s.mu.Lock()
-	if s.closed || s.why != nil {
-		err := s.why
-		s.mu.Unlock()
-		p.Mail.Close()
-		if err == nil {
-			err = errLost
-		}
-		return err
-	}
-	s.next++
-	id := s.next
-	s.pending[id] = r
-	s.mu.Unlock()
-	if err := s.link.send(fork.AppendRequest(nil, id, nil), append([]int{dir}, fds...)); err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.closed || errors.Is(err, sys.EPIPE) || errors.Is(err, sys.ECONNRESET) || s.pending[id] == nil {
-			return nil // listen has found out, or is about to, and tells
-		}
-		delete(s.pending, id)
-		p.Mail.Close()
-		return fmt.Errorf("forkserver: start %q: ask the zygote: %w", p.Name, err)
-	}
-	return nil
-}
-
-// descriptors returns those of files, which stay as they are.
-func descriptors(files []*os.File) ([]int, error) {
-	fds := make([]int, len(files))
-	for i, f := range files {
-		rc, err := f.SyscallConn()
-		if err == nil {
-			err = rc.Control(func(fd uintptr) { fds[i] = int(fd) })
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name(), err)
-		}
-	}
-	return fds, nil
 }
 
 // watch sees to it that listen comes to its end when the zygote has died and a copy of it, stopped by somebody before it has let go of the
@@ -367,38 +240,66 @@ func (s *server) fail(err error) {
 // settle does what a reply asks for.
 func (s *server) settle(reply fork.Reply) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	r := s.pending[reply.ID]
 	if r == nil {
-		s.mu.Unlock()
 		return
 	}
-	if reply.PID > 0 {
-		r.pid = reply.PID
-	}
-	if reply.Kind == fork.Started { // the copy speaks for itself
-		s.mu.Unlock()
-		return
-	}
-	delete(s.pending, reply.ID)
-	gone := r.gone
-	s.mu.Unlock()
-
-	r.err = reply.Err()
-	if r.pid > 0 {
-		proc, err := os.FindProcess(r.pid) // a child, so the number is still its own
-		if err == nil {
-			fd, _ := sys.OpenProcess(r.pid)
-			r.parcel.Service = gone || r.err != nil
-			r.proc = r.parcel.Adopt(proc, fd)
-		} else if r.err == nil {
-			r.err = err
+	err := reply.Err()
+	if reply.PID > 0 && r.proc == nil {
+		r.parcel.Service = r.gone || err != nil
+		if e := r.adopt(reply.PID); err == nil {
+			err = e
 		}
 	}
+	if reply.Kind == fork.Started && err == nil { // the copy speaks for itself, if it lives so long
+		if r.gone {
+			_ = r.proc.Kill()
+		}
+		go s.attend(r, r.proc)
+		return
+	}
+	s.finish(r, err)
+}
+
+// adopt makes a process of the copy.
+func (r *request) adopt(pid int) error {
+	proc, err := os.FindProcess(pid) // a child, so the number is still its own
+	if err != nil {
+		return err
+	}
+	fd, _ := sys.OpenProcess(pid)
+	r.proc = r.parcel.Adopt(proc, fd)
+	return nil
+}
+
+// attend waits for a copy to say that it is ready. One that is killed before says nothing, and the zygote, which is not its parent, does not know: then the
+// process has begun, and ended. One that says that it has failed ends with an exit code of its own, and what it says comes yet.
+func (s *server) attend(r *request, proc *child.Process) {
+	select {
+	case <-r.done:
+		return
+	case <-proc.Done():
+	}
+	if code, _ := proc.ExitCode(); code == fork.FailedChild {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending[r.id] == r {
+		s.finish(r, nil)
+	}
+}
+
+// finish tells what came of a request that is pending, with s.mu held.
+func (s *server) finish(r *request, err error) {
+	delete(s.pending, r.id)
+	r.err = err
 	if r.parcel.Mail != nil {
 		r.parcel.Mail.Close()
 	}
-	if r.proc != nil && (gone || r.err != nil) {
-		_ = r.proc.Kill()
+	if r.proc != nil && (r.gone || err != nil) {
+		_ = r.proc.Kill() // it may have ended
 	}
 	close(r.done)
 }
@@ -427,11 +328,18 @@ func (s *server) bury() {
 		why = errLost
 	}
 	for _, r := range lost {
+		if r.proc != nil { // it was begun, and stopped or killed before it ran anything
+			_ = r.proc.Kill()
+			<-r.proc.Done()
+			r.proc = nil
+		}
 		r.err = why
 		if err != nil {
 			r.err = fmt.Errorf("%w, and what it left cannot be looked after: %w", why, err)
 		}
-		r.parcel.Mail.Close()
+		if r.parcel.Mail != nil {
+			r.parcel.Mail.Close()
+		}
 	}
 	close(s.down)
 	for _, r := range lost {
@@ -492,7 +400,10 @@ func Stop() error {
 	if s == nil {
 		return nil
 	}
-	_ = s.proc.Kill() // it may have ended
+	<-s.born
+	if s.proc != nil {
+		_ = s.proc.Kill() // it may have ended
+	}
 	<-s.down
 	return nil
 }
