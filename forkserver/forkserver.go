@@ -24,7 +24,7 @@
 // # What a child has from where
 //
 // From the zygote, as it was when it had preloaded: memory, and what the kernel keeps for a process (umask, limits, priority). From the call of Start: argument,
-// standard files, working directory, environment. The Go runtime has read its own variables (GOGC, GOMEMLIMIT, GODEBUG) when the zygote started;
+// standard files, working directory, environment with GOMAXPROCS. The Go runtime has read its other variables (GOGC, GOMEMLIMIT, GODEBUG) when the zygote started;
 // a target that wants other settings makes them by runtime/debug. Children draw numbers that differ from crypto/rand, and may draw the same ones from
 // math/rand.
 //

@@ -30,6 +30,9 @@ var (
 	ErrRunning = errors.New("pool: still open: Close or Terminate it before Join")
 	// ErrEncoding says that an argument or a result could not be sent: its encoding failed, or it is larger than Options.Bytes. It may have been run.
 	ErrEncoding = errors.New("pool: the value cannot be sent")
+	// ErrFork says that a pool cannot be made of forked workers: it starts workers at any time, from a process in which goroutines of its own wait on shared memory, and such a process cannot be forked.
+	// Workers that begin with what was prepared once are those of multiproc.ForkServer. It matches errors.ErrUnsupported.
+	ErrFork = fmt.Errorf("pool: workers cannot be started by the method fork, for a pool has goroutines of its own: set Options.Process.Method to forkserver or spawn: %w", errors.ErrUnsupported)
 	// ErrCorrupt says that what stands in the pool's memory cannot be.
 	ErrCorrupt = multiproc.ErrCorrupt
 )

@@ -122,6 +122,9 @@ func TestBreaker(t *testing.T) {
 
 // A pool whose processes cannot all be started leaves none.
 func TestNotStarted(t *testing.T) {
+	if multiproc.DefaultStartMethod() != multiproc.Spawn {
+		t.Skip("a copy runs no other program")
+	}
 	p, err := pool.New(act, &pool.Options{Workers: 3, Process: multiproc.ProcessOptions{Executable: "/nowhere/to/be/found"}})
 	if p != nil || !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
@@ -227,6 +230,7 @@ func TestHandles(t *testing.T) {
 // lonely is a program that dies with a pool at work.
 var lonely = proctest.NewProgram("lonely pool", func() int {
 	multiproc.Init()
+	setMethod()
 	p, err := pool.New(act, &pool.Options{Workers: 2})
 	if err != nil {
 		fmt.Println(err)

@@ -15,7 +15,18 @@ import (
 	"github.com/fb2d3dbd/multiproc/pool"
 )
 
-func TestMain(m *testing.M) { proctest.Main(m) }
+// methodVariable says by which start method the workers of a run of the tests are started; TestEveryMethod has a run for each.
+const methodVariable = "MULTIPROC_TEST_METHOD"
+
+func TestMain(m *testing.M) { proctest.Main(m, setMethod) }
+
+func setMethod() {
+	if method := os.Getenv(methodVariable); method != "" {
+		if err := multiproc.SetStartMethod(multiproc.StartMethod(method)); err != nil {
+			panic(err)
+		}
+	}
+}
 
 type pair struct{ X, Y int }
 

@@ -14,7 +14,8 @@ import (
 type Options struct {
 	// Workers is the number of processes. 0 means one for each CPU that this program may use (runtime.GOMAXPROCS).
 	Workers int
-	// Process says how the workers are started. Its Name, by default that of the function, is followed by a number.
+	// Process says how the workers are started. Its Name, by default that of the function, is followed by a number. Its Method is multiproc.Spawn or
+	// multiproc.ForkServer, by default that of multiproc.SetStartMethod; multiproc.Fork is refused, see ErrFork.
 	Process multiproc.ProcessOptions
 	// TasksPerWorker is how many tasks a worker begins before it is replaced by a fresh one. 0 means any number.
 	TasksPerWorker int
@@ -65,6 +66,13 @@ func (o *Options) complete(name string) (Options, error) {
 	or(&c.Backlog, 16384)
 	or(&c.Bytes, 64<<20)
 	or(&c.Process.Name, name)
+	or(&c.Process.Method, multiproc.DefaultStartMethod()) // for all workers of this pool, those that take the place of others too
+	if c.Process.Method == multiproc.Fork {
+		return c, ErrFork
+	}
+	if err := c.Process.Method.Available(); err != nil {
+		return c, fmt.Errorf("pool: Options.Process.Method: %w", err)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

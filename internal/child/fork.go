@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -272,6 +273,9 @@ func Arrive(fds []int) int {
 		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {
 			err = errors.Join(err, os.Setenv(k, v))
 		}
+	}
+	if n, e := strconv.Atoi(os.Getenv("GOMAXPROCS")); e == nil && n > 0 { // the runtime has read it when the zygote began, with another value
+		runtime.GOMAXPROCS(n)
 	}
 	if err == nil && len(fds) != arrivalSegments+orders.Segments {
 		err = fmt.Errorf("%d segments were sent, %d announced", len(fds)-arrivalSegments, orders.Segments)
