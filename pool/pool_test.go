@@ -334,9 +334,9 @@ func TestProgress(t *testing.T) {
 
 func TestLargePool(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts 200 processes")
+		t.Skip("starts 80 processes")
 	}
-	p := start(t, square, &pool.Options{Workers: 200})
+	p := start(t, square, &pool.Options{Workers: 80})
 	got, err := p.Map(proctest.Context(t), numbers(1000))
 	if err != nil {
 		t.Fatal(err)
