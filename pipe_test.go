@@ -26,7 +26,10 @@ func newPipe(t testing.TB, duplex bool) (a, b *multiproc.PipeEnd) {
 	return a, b
 }
 
-var pipeEcho = multiproc.NewTarget("pipeEcho", func(ctx context.Context, end *multiproc.PipeEnd) error {
+var pipeEcho = multiproc.NewTarget("pipeEcho", sendBack)
+
+// sendBack sends back what it receives, until the end of the pipe.
+func sendBack(ctx context.Context, end *multiproc.PipeEnd) error {
 	for {
 		msg, err := end.RecvBytes(ctx)
 		if errors.Is(err, io.EOF) {
@@ -39,7 +42,7 @@ var pipeEcho = multiproc.NewTarget("pipeEcho", func(ctx context.Context, end *mu
 			return err
 		}
 	}
-})
+}
 
 // TestPipeConnection is CPython's _TestConnection.test_connection.
 func TestPipeConnection(t *testing.T) {

@@ -202,6 +202,7 @@ func sysStatus(s *os.ProcessState) (ws syscall.WaitStatus, ok bool) {
 
 func init() {
 	life.Background("internal/child.(*Process).reap")
+	life.Background("internal/child.(*Parcel).Adopt.gowrap1") // the same, before it has run: so the compiler calls what a go statement begins with
 	life.Background("internal/child.(*startThread).run")
 	life.Background("internal/child.awaitFork")
 	life.OnFork(life.Processes, func() error {
