@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,8 +71,10 @@ func Fork(ctx context.Context, name string, run func(ctx context.Context) error,
 	DeclareBackground()
 	forking.Lock()
 	defer forking.Unlock()
-	if err := atWork(); err != nil {
-		return nil, err
+	if forkall { // otherwise a goroutine that is at work is one that is refused anyway
+		if err := atWork(); err != nil {
+			return nil, err
+		}
 	}
 	f := &forked{parcel: p, dir: dir, parent: os.Getpid(), run: run}
 	c, err := awaitFork(ctx, f, fork.Options{Forkall: forkall, DieWithThread: true})
@@ -164,6 +167,7 @@ func (f *forked) main() int {
 		fds[i] = descriptorOf(file)
 	}
 	if err == nil {
+		resetSignals()
 		err = settle(fds, f.dir)
 	}
 	for _, kv := range p.Options.Env {
@@ -188,12 +192,8 @@ func descriptorOf(f *os.File) int {
 // replaced keeps what os.Stdin and the others were: descriptors that are collected are closed.
 var replaced []*os.File
 
-// settle gives the child of a fork its standard files and its directory, and takes its parent's signal handlers away. fds that are negative stand for
-// closed files, and a negative dir for no change.
+// settle gives the child of a fork its standard files and its directory. fds that are negative stand for closed files, and a negative dir for no change.
 func settle(fds [3]int, dir int) error {
-	if s := inherited(); len(s) > 0 {
-		signal.Reset(s...)
-	}
 	if dir >= 0 {
 		if err := sys.ChangeDir(dir); err != nil {
 			return os.NewSyscallError("fchdir", err)
@@ -227,15 +227,33 @@ func settle(fds [3]int, dir int) error {
 	return nil
 }
 
-// inherited lists the signals that this process's parent may have asked for, or ignores. For each, two threads of the runtime take turns to forget it.
-func inherited() (list []os.Signal) {
+// resetSignals takes the handlers away that this process has of its parent, of the signals that the parent may have asked for or ignores. For each, two threads of the
+// runtime take turns, so they are not all.
+func resetSignals() {
 	notified := fork.Notified()
+	var all []os.Signal
 	for n := range 64 {
 		if s := syscall.Signal(n + 1); notified>>n&1 != 0 || signal.Ignored(s) {
-			list = append(list, s)
+			all = append(all, s)
 		}
 	}
-	return list
+	if all != nil { // which would be all
+		signal.Reset(all...)
+	}
+}
+
+// setEnviron makes the environment what env says. A copy of a zygote mostly has it already.
+func setEnviron(env []string) (err error) {
+	if slices.Equal(os.Environ(), env) {
+		return nil
+	}
+	os.Clearenv()
+	for _, kv := range env {
+		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {
+			err = errors.Join(err, os.Setenv(k, v))
+		}
+	}
+	return err
 }
 
 // Arrival is the order of the descriptors that a copy of a zygote is sent.
@@ -264,16 +282,12 @@ func Arrive(fds []int) int {
 		return fork.FailedChild
 	}
 	become(orders, mailbox)
+	resetSignals()
 	err = errors.Join(inherit, settle([3]int(fds[arrivalStdin:arrivalMail]), fds[arrivalDir]))
 	for _, fd := range fds[:arrivalMail] {
 		err = errors.Join(err, sys.CloseFD(fd))
 	}
-	os.Clearenv()
-	for _, kv := range orders.Env {
-		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {
-			err = errors.Join(err, os.Setenv(k, v))
-		}
-	}
+	err = errors.Join(err, setEnviron(orders.Env))
 	if n, e := strconv.Atoi(os.Getenv("GOMAXPROCS")); e == nil && n > 0 { // the runtime has read it when the zygote began, with another value
 		runtime.GOMAXPROCS(n)
 	}
