@@ -130,7 +130,7 @@ func startScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "start/fork",
-			Doc:  "one process from its start until it runs: a copy of a process with a heap of 10 MiB; cfork is fork(2) in C",
+			Doc:  "one process from its start until it notes the time in shared memory: a copy of a process with a heap of 10 MiB; cfork is fork(2) in C",
 			Impls: []Impl{
 				multiprocReady("multiproc", startArg{Method: multiproc.Fork, Heap: mib}, 0, 0), cImpl("cfork", "fork", mib), cpythonImpl("ready", 1, mib), goroutineStart(),
 			},
