@@ -69,7 +69,10 @@ var (
 		case "pid":
 			return fmt.Sprint(os.Getpid()), nil
 		case "stop":
-			return "", stopSelf()
+			if err := stopSelf(); err != nil {
+				return "", err
+			}
+			select {} // another thread may take the signal, and this one go on for a while
 		}
 		return "", fmt.Errorf("what is %q?", what)
 	})
