@@ -153,6 +153,7 @@ type counting struct {
 	Cond  *multiproc.Cond
 	State *multiproc.Value[int]
 	Stop  int
+	Zero  *multiproc.Event // somebody has seen the state at 0
 }
 
 // countUp counts to four, one step at a time, while another waits for the sum.
@@ -179,6 +180,9 @@ var awaitZero = multiproc.NewTarget("wait for zero, then for four", func(ctx con
 		if err := c.Cond.WaitFor(ctx, func() bool { x, _ := c.State.Load(); return x == n }); err != nil {
 			return err
 		}
+		if err := c.Zero.Set(); err != nil {
+			return err
+		}
 	}
 	if x, err := c.State.Load(); x != 4 || err != nil {
 		return fmt.Errorf("the state is %d, %w", x, err)
@@ -190,13 +194,14 @@ func TestCondWaitFor(t *testing.T) {
 	for name, lock := range map[string]multiproc.Locker{"mutex": nil, "rlock": must(multiproc.NewRLock())(t), "rwmutex": must(multiproc.NewRWMutex(nil))(t)} {
 		t.Run(name, func(t *testing.T) {
 			ctx := proctest.Context(t)
-			c := counting{Cond: must(multiproc.NewCond(lock, nil))(t), State: must(multiproc.NewValue(-1))(t)}
+			c := counting{Cond: must(multiproc.NewCond(lock, nil))(t), State: must(multiproc.NewValue(-1))(t), Zero: must(multiproc.NewEvent())(t)}
 			p := start(t, awaitZero, c, nil)
 			proctest.Eventually(t, func() bool { return c.Cond.Waiters() == 1 }, "the child waits")
 			check(t, c.Cond.Lock(ctx))
 			check(t, c.State.Store(0))
 			check(t, c.Cond.Notify(1))
 			check(t, c.Cond.Unlock())
+			check(t, c.Zero.Wait(ctx))
 			q := start(t, countUp, c, nil)
 			wait(t, p, q)
 			// A condition that never holds.
@@ -206,6 +211,7 @@ func TestCondWaitFor(t *testing.T) {
 			want(t, c.Cond.WaitFor(short, func() bool { return false }), context.DeadlineExceeded)
 			check(t, c.Cond.Unlock())
 			check(t, c.Cond.Free())
+			check(t, c.Zero.Free())
 		})
 	}
 }
