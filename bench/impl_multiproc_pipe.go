@@ -54,20 +54,26 @@ var pipeTarget = multiproc.NewTarget("bench.pipe", func(ctx context.Context, m m
 	return m.done(ctx, m.N, sum)
 })
 
-func multiprocPipe(size int) Impl {
+// overOurs runs the target in the two processes at the ends of a pipe.
+func overOurs(target *multiproc.Target[member[pipeArg]], size int, check func(n int, total tally) error) Impl {
 	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
 		arg, err := newPipeArg(size)
 		if err != nil {
 			return 0, err
 		}
 		defer arg.close()
-		elapsed, total, err := runCrew(ctx, pipeTarget, n, 2, arg)
+		elapsed, total, err := runCrew(ctx, target, n, 2, arg)
 		if err != nil {
 			return 0, err
 		}
-		return elapsed, verdict(n, total.Count, total.Sum)
+		return elapsed, check(n, total)
 	})
 }
+
+// allCame says that all messages came, whole and in order.
+func allCame(n int, total tally) error { return verdict(n, total.Count, total.Sum) }
+
+func multiprocPipe(size int) Impl { return overOurs(pipeTarget, size, allCame) }
 
 var pipeRTTTarget = multiproc.NewTarget("bench.pipe.rtt", func(ctx context.Context, m member[pipeArg]) error {
 	end, msg := m.Arg.Ends[m.Me], make([]byte, m.Arg.Size)
@@ -103,20 +109,7 @@ var pipeRTTTarget = multiproc.NewTarget("bench.pipe.rtt", func(ctx context.Conte
 	return m.done(ctx, m.N, sum)
 })
 
-func multiprocPipeRTT() Impl {
-	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		arg, err := newPipeArg(64)
-		if err != nil {
-			return 0, err
-		}
-		defer arg.close()
-		elapsed, total, err := runCrew(ctx, pipeRTTTarget, n, 2, arg)
-		if err != nil {
-			return 0, err
-		}
-		return elapsed, verdict(n, total.Count, total.Sum)
-	})
-}
+func multiprocPipeRTT() Impl { return overOurs(pipeRTTTarget, 64, allCame) }
 
 var pipeParkedTarget = multiproc.NewTarget("bench.pipe.parked", func(ctx context.Context, m member[pipeArg]) error {
 	end, msg := m.Arg.Ends[m.Me], make([]byte, m.Arg.Size)
@@ -141,16 +134,7 @@ var pipeParkedTarget = multiproc.NewTarget("bench.pipe.parked", func(ctx context
 })
 
 func multiprocPipeParked() Impl {
-	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		arg, err := newPipeArg(64)
-		if err != nil {
-			return 0, err
-		}
-		defer arg.close()
-		elapsed, total, err := runCrew(ctx, pipeParkedTarget, n, 2, arg)
-		if err != nil {
-			return 0, err
-		}
-		return elapsed, verdict(n, total.Count, uint64(n)*uint64(n-1)/2)
+	return overOurs(pipeParkedTarget, 64, func(n int, total tally) error {
+		return verdict(n, total.Count, uint64(n)*uint64(n-1)/2) // askLate has looked at each
 	})
 }

@@ -58,27 +58,8 @@ func framed(in, out *os.File, size int) (send, receive func(msg []byte) error) {
 	return send, func(msg []byte) error { return readFrame(r, msg) }
 }
 
-func pipeParked(size int) Impl {
-	return kernelImpl("pipe", nil, func(ctx context.Context, n int) (time.Duration, error) {
-		l, err := newPipe(queueBytes(size), true)
-		if err != nil {
-			return 0, err
-		}
-		defer l.close()
-		return askHelperLate(ctx, l, n, size)
-	})
-}
-
-func socketParked(size int) Impl {
-	return kernelImpl("unixsocket", socketMissing, func(ctx context.Context, n int) (time.Duration, error) {
-		l, err := newSocketPair(queueBytes(size), true)
-		if err != nil {
-			return 0, err
-		}
-		defer l.close()
-		return askHelperLate(ctx, l, n, size)
-	})
-}
+func pipeParked(size int) Impl   { return overPipe(size, true, askHelperLate) }
+func socketParked(size int) Impl { return overSocket(size, true, askHelperLate) }
 
 func askHelperLate(ctx context.Context, l *link, n, size int) (elapsed time.Duration, err error) {
 	h, err := startHelper(ctx, helperLate, l.childIn, l.childOut, size, n)

@@ -83,49 +83,32 @@ func kernelImpl(name string, missing func() string, run func(ctx context.Context
 	}
 }
 
-func pipeSPSC(size int) Impl {
-	return kernelImpl("pipe", nil, func(ctx context.Context, n int) (time.Duration, error) {
-		l, err := newPipe(queueBytes(size), false)
+// overPipe is an implementation that runs over a kernel pipe, and back over another if both is set.
+func overPipe(size int, both bool, run func(ctx context.Context, l *link, n, size int) (time.Duration, error)) Impl {
+	return overLink("pipe", nil, newPipe, size, both, run)
+}
+
+// overSocket is the same over a pair of unix sockets.
+func overSocket(size int, both bool, run func(ctx context.Context, l *link, n, size int) (time.Duration, error)) Impl {
+	return overLink("unixsocket", socketMissing, newSocketPair, size, both, run)
+}
+
+func overLink(name string, missing func() string, open func(size int, both bool) (*link, error), size int, both bool,
+	run func(ctx context.Context, l *link, n, size int) (time.Duration, error)) Impl {
+	return kernelImpl(name, missing, func(ctx context.Context, n int) (time.Duration, error) {
+		l, err := open(queueBytes(size), both)
 		if err != nil {
 			return 0, err
 		}
 		defer l.close()
-		return send(ctx, l, n, size)
+		return run(ctx, l, n, size)
 	})
 }
 
-func socketSPSC(size int) Impl {
-	return kernelImpl("unixsocket", socketMissing, func(ctx context.Context, n int) (time.Duration, error) {
-		l, err := newSocketPair(queueBytes(size), false)
-		if err != nil {
-			return 0, err
-		}
-		defer l.close()
-		return send(ctx, l, n, size)
-	})
-}
-
-func pipeRTT(size int) Impl {
-	return kernelImpl("pipe", nil, func(ctx context.Context, n int) (time.Duration, error) {
-		l, err := newPipe(queueBytes(size), true)
-		if err != nil {
-			return 0, err
-		}
-		defer l.close()
-		return ask(ctx, l, n, size)
-	})
-}
-
-func socketRTT(size int) Impl {
-	return kernelImpl("unixsocket", socketMissing, func(ctx context.Context, n int) (time.Duration, error) {
-		l, err := newSocketPair(queueBytes(size), true)
-		if err != nil {
-			return 0, err
-		}
-		defer l.close()
-		return ask(ctx, l, n, size)
-	})
-}
+func pipeSPSC(size int) Impl   { return overPipe(size, false, send) }
+func socketSPSC(size int) Impl { return overSocket(size, false, send) }
+func pipeRTT(size int) Impl    { return overPipe(size, true, ask) }
+func socketRTT(size int) Impl  { return overSocket(size, true, ask) }
 
 const frameHeader = 4
 
