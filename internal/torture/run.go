@@ -107,6 +107,14 @@ func (r *Run) Logf(format string, args ...any) {
 // Stop ends the run early: what hangs is not going to go on.
 func (r *Run) Stop() { r.cancel() }
 
+// Play plays one round or scene, and reports an error that is not a finding but a failure to look.
+func (r *Run) Play(ctx context.Context, fn func() error) {
+	if err := fn(); err != nil && ctx.Err() == nil {
+		r.Report(Failed, "%v", err)
+		r.Stop()
+	}
+}
+
 // Wake notes how long somebody who depended on the dead took to go on.
 func (r *Run) Wake(d time.Duration) {
 	r.tally.mu.Lock()

@@ -21,17 +21,9 @@ func Run(ctx context.Context, o torture.Options) torture.Result {
 	s := &suite{r: r}
 	for n := 0; r.More(ctx); n++ {
 		rng := rand.New(rand.NewPCG(o.Seed, uint64(n)))
-		scene(ctx, r, func() error { return s.steady(ctx, rng, n) })
+		r.Play(ctx, func() error { return s.steady(ctx, rng, n) })
 	}
 	return r.Finish()
-}
-
-// scene plays one round or scene and reports an error that is not a finding but a failure to look.
-func scene(ctx context.Context, r *torture.Run, fn func() error) {
-	if err := fn(); err != nil && ctx.Err() == nil {
-		r.Report(torture.Failed, "%v", err)
-		r.Stop()
-	}
 }
 
 type suite struct {
@@ -122,10 +114,10 @@ func (s *suite) next(ctx context.Context, rng *rand.Rand, t *table, slot int, ot
 	p := find(name)
 	switch {
 	case p.anew:
-		scene(ctx, r, func() error { return s.making(ctx, rng, p) })
+		r.Play(ctx, func() error { return s.making(ctx, rng, p) })
 		return
 	case p.end || s.draws.Add(1)%12 == 0:
-		scene(ctx, r, func() error { return s.ending(ctx, rng, p) })
+		r.Play(ctx, func() error { return s.ending(ctx, rng, p) })
 		return
 	}
 	end := rng.IntN(2)

@@ -128,23 +128,10 @@ var instead = []string{"mpmc.fast.claimed", "mpmc.fast.taken", "mpmc.put.written
 // verdict says what became of an operation by where its process died. The document of the pipe says so: a message whose put was published comes, a
 // message that was taken and not yet given up comes to another.
 func verdict(op torture.Op, at string) torture.Outcome {
-	switch op {
-	case torture.Putting:
-		switch at {
-		case "mpmc.fast.published", "mpmc.fast.hinted", "mpmc.put.published", "mpmc.put.hinted":
-			return torture.Happened
-		case "event.raised": // it has told the others of its put, or of what it did while it waited
-			return torture.Unknown
-		}
-		return torture.NotHappened
-	case torture.Acking, torture.Landing:
-		switch at {
-		case "mpmc.fast.released", "mpmc.release.emptied", "pipe.block.freed", "mpmc.units.freed", "mpmc.released", "event.raised":
-			return torture.Happened
-		}
-		return torture.NotHappened
+	if at == "pipe.block.freed" && (op == torture.Acking || op == torture.Landing) {
+		return torture.Happened
 	}
-	return torture.Unknown
+	return torture.QueueVerdict(op, at)
 }
 
 // gone reports whether a holder that died at a point may have given its last handle up before.

@@ -37,7 +37,7 @@ func (s *suite) ending(ctx context.Context, rng *rand.Rand, p point) error {
 		}
 		j := t.job(o, ro)
 		all.Go(func() {
-			r.Spend(ctx, t.books, torture.Life{Order: j.Order, Start: startAs(j), MayEnd: true, Verdict: verdict}, &t.histories)
+			r.Spend(ctx, t.books, torture.Life{Order: j.Order, Start: startAs(j), MayEnd: true, Verdict: torture.QueueVerdict}, &t.histories)
 		})
 	}
 	closing := time.AfterFunc(time.Duration(10+rng.IntN(60))*time.Millisecond, func() { _ = t.q.Close() })

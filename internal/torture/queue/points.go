@@ -1,8 +1,6 @@
 package queue
 
-import (
-	"github.com/fb2d3dbd/multiproc/internal/torture"
-)
+import ()
 
 // A role is what a victim does most.
 type role int
@@ -118,25 +116,4 @@ func find(name string) point {
 // it then opens the queue again and again.
 var instead = []string{
 	"mpmc.fast.claimed", "mpmc.fast.taken", "mpmc.put.written", "mpmc.get.taken", "mpmc.put.claimed", "mpmc.get.found", "members.join",
-}
-
-// verdict says what became of an operation by where its process died.
-func verdict(op torture.Op, at string) torture.Outcome {
-	switch op {
-	case torture.Putting:
-		switch at {
-		case "mpmc.fast.published", "mpmc.fast.hinted", "mpmc.put.published", "mpmc.put.hinted":
-			return torture.Happened
-		case "event.raised": // it has told the others of its put, or of what it did while it waited
-			return torture.Unknown
-		}
-		return torture.NotHappened
-	case torture.Acking, torture.Landing:
-		switch at {
-		case "mpmc.fast.released", "mpmc.release.emptied", "mpmc.units.freed", "mpmc.released", "event.raised":
-			return torture.Happened
-		}
-		return torture.NotHappened
-	}
-	return torture.Unknown
 }

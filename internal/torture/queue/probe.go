@@ -80,7 +80,7 @@ func (s *suite) probe(ctx context.Context, rng *rand.Rand) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := false
-	life := torture.Life{Order: j.Order, Verdict: verdict, Start: func(ctx context.Context, o torture.Order) (*spawn.Process, error) {
+	life := torture.Life{Order: j.Order, Verdict: torture.QueueVerdict, Start: func(ctx context.Context, o torture.Order) (*spawn.Process, error) {
 		p, err := actors.Start(ctx, j, nil)
 		if err != nil {
 			return nil, err

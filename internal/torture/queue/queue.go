@@ -18,17 +18,9 @@ func Run(ctx context.Context, o torture.Options) torture.Result {
 	s := &suite{r: r}
 	for n := 0; r.More(ctx); n++ {
 		rng := rand.New(rand.NewPCG(o.Seed, uint64(n)))
-		round(ctx, r, func() error { return s.steady(ctx, rng, n) })
+		r.Play(ctx, func() error { return s.steady(ctx, rng, n) })
 	}
 	return r.Finish()
-}
-
-// round runs one round and reports an error that is not a finding but a failure to look.
-func round(ctx context.Context, r *torture.Run, fn func() error) {
-	if err := fn(); err != nil && ctx.Err() == nil {
-		r.Report(torture.Failed, "%v", err)
-		r.Stop()
-	}
 }
 
 type suite struct {
@@ -110,7 +102,7 @@ func (s *suite) retire(ctx context.Context, t *table, p *spawn.Process, slot int
 func (s *suite) next(ctx context.Context, rng *rand.Rand, t *table, slot int) {
 	r := s.r
 	if s.draws.Add(1)%10 == 0 {
-		round(ctx, r, func() error { return s.probe(ctx, rng) })
+		r.Play(ctx, func() error { return s.probe(ctx, rng) })
 		return
 	}
 	has := t.c.has() | anEnd
@@ -122,14 +114,14 @@ func (s *suite) next(ctx context.Context, rng *rand.Rand, t *table, slot int) {
 	}
 	p := find(name)
 	if p.needs&anEnd != 0 {
-		round(ctx, r, func() error { return s.ending(ctx, rng, p) })
+		r.Play(ctx, func() error { return s.ending(ctx, rng, p) })
 		return
 	}
 	j := t.job(torture.Order{
 		Slot: slot, Process: r.Next(), Point: name, Nth: 1 + rng.IntN(p.most), Seed: rng.Uint64(), Instead: instead,
 		Stop: rng.IntN(8) == 0 && !t.c.tight, Two: rng.IntN(4) == 0,
 	}, pick(rng, p.roles...))
-	r.Spend(ctx, t.books, torture.Life{Order: j.Order, Start: startAs(j), Others: t.stay, Verdict: verdict}, &t.histories)
+	r.Spend(ctx, t.books, torture.Life{Order: j.Order, Start: startAs(j), Others: t.stay, Verdict: torture.QueueVerdict}, &t.histories)
 }
 
 func startAs(j job) func(context.Context, torture.Order) (*spawn.Process, error) {
