@@ -45,17 +45,9 @@ func as[T any](v any, err error) (t T, _ error) {
 	if err != nil {
 		return t, err
 	}
-	switch x := v.(type) {
-	case T:
-		return x, nil
-	case *T:
-		if x != nil {
-			return *x, nil
-		}
-	case nil:
-		if reflect.TypeFor[T]().Kind() == reflect.Interface {
-			return t, nil
-		}
+	t, ok := codec.As[T](v)
+	if ok {
+		return t, nil
 	}
 	return t, fmt.Errorf("conn: received a %T, want a %s; it is lost", v, reflect.TypeFor[T]())
 }
