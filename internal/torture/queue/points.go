@@ -1,7 +1,5 @@
 package queue
 
-import ()
-
 // A role is what a victim does most.
 type role int
 
