@@ -13,10 +13,6 @@ const (
 	Reference = "goroutine" // the same job inside one process: what a Go programmer would have written
 )
 
-// Fairness names the further figure of a sample in which several took turns: the least share of the operations that one of
-// them had, as a part of the greatest, from 0 to 1.
-const Fairness = "fairness"
-
 // Unit is the unit of every value: nanoseconds for one operation, lower is better.
 const Unit = "ns/op"
 

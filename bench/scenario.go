@@ -17,6 +17,10 @@ type Scenario struct {
 	Name  string // unique, slash separated
 	Doc   string // one sentence: what one operation is
 	Impls []Impl // in the order in which tables show them
+
+	// Long says that the quick comparison leaves the scenario out, unless it is asked for by name: of those that are many,
+	// or take long.
+	Long bool
 }
 
 // An Impl is one implementation of a scenario.
@@ -43,7 +47,8 @@ type Impl struct {
 type Result struct {
 	Ops     int           // operations done
 	Elapsed time.Duration // wall time of the measured part
-	// Extra holds further figures of the sample by unit, for example "digest" or "files"; shown, never compared.
+	// Extra holds further figures of the sample by name: those of [P50] and the others beside it, and for example "digest"
+	// or "files"; shown, never compared.
 	Extra map[string]string
 }
 

@@ -142,7 +142,8 @@ const Pooled bench.Regime = "all"
 
 // regimeOf returns the regime that a sample counts for.
 func regimeOf(s bench.Sample) bench.Regime {
-	if _, _, job := bench.Family(s.Scenario); job {
+	_, _, job := bench.Family(s.Scenario)
+	if _, _, curve := bench.Curve(s.Scenario); job && !curve {
 		return Pooled
 	}
 	return s.Regime

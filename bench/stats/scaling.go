@@ -42,7 +42,7 @@ func scalings(scenarios []Scenario) []Scaling {
 	var list []Scaling
 	for _, sc := range scenarios {
 		job, workers, ok := bench.Family(sc.Name)
-		if !ok || sc.Total == 0 {
+		if _, _, curve := bench.Curve(sc.Name); !ok || curve || sc.Total == 0 {
 			continue
 		}
 		i := slices.IndexFunc(list, func(s Scaling) bool { return s.Job == job })

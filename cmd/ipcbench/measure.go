@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (c *choices) register(fs *flag.FlagSet) {
 	fs.StringVar(&c.dir, "dir", "", "let wordcount count the .go files in this `folder` (default: the src folder of the Go installation)")
 	fs.IntVar(&c.count, "count", 0, fmt.Sprintf("take `N` samples of each implementation (default %d, with -full %d)", bench.DefaultRounds, fullRounds))
 	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -quick %v, with -full %v)", bench.DefaultSampleTime, quickSampleTime, fullSampleTime))
-	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples", quickBudget))
+	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples, and scenarios that are long are left out", quickBudget))
 	fs.BoolVar(&c.full, "full", false, "longer samples and more of them")
 }
 
@@ -61,6 +62,9 @@ func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, e
 	}
 	if c.quick || quickByDefault && !c.full && c.count == 0 && c.duration == 0 {
 		r.Budget, r.SampleTime = quickBudget, quickSampleTime
+		if c.scenario == "" {
+			scenarios = slices.DeleteFunc(scenarios, func(s bench.Scenario) bool { return s.Long })
+		}
 	}
 	if c.count > 0 {
 		r.Rounds = c.count
