@@ -76,5 +76,14 @@ func outcome(err error) error {
 	}
 }
 
+// sending translates an error of a send. A socket whose peer has closed with messages unread, or has closed its listener without having accepted the
+// connection, answers the first one with a reset.
+func sending(err error) error {
+	if errors.Is(err, sys.ECONNRESET) {
+		return sys.EPIPE
+	}
+	return err
+}
+
 // gone reports whether err says no more than that the peer is gone.
 func gone(err error) bool { return errors.Is(err, sys.EPIPE) || errors.Is(err, sys.ECONNRESET) }

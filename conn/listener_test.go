@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -273,6 +274,20 @@ func TestAddressInUse(t *testing.T) {
 	_, err = conn.Listen("unix", path, nil)
 	want(t, err, syscall.EADDRINUSE)
 	must(os.Lstat(path))(t)
+}
+
+// A connection that nobody has accepted when the listener closes is at its end for both directions.
+func TestNeverAccepted(t *testing.T) {
+	for _, network := range []string{"unix", "unixpacket"} {
+		ctx := proctest.Context(t)
+		l := listen(t, network, "", nil)
+		c := must(conn.Dial(ctx, network, l.Addr().String(), nil))(t)
+		check(t, l.Close())
+		want(t, c.SendBytes(ctx, []byte("x")), conn.ErrPeerClosed)
+		_, err := c.RecvBytes(ctx)
+		want(t, err, io.EOF)
+		check(t, c.Close())
+	}
 }
 
 func TestBadNetworks(t *testing.T) {

@@ -123,7 +123,7 @@ func (o *packetSend) step(ch channel) error {
 	fault.Point("conn.packet.send")
 	_, err := ch.write(o.parts[:], o.rights)
 	fault.Point("conn.packet.sent")
-	return err
+	return sending(err)
 }
 
 // release gives back what was made for the message; the kernel has its own copies.

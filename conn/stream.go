@@ -190,7 +190,7 @@ func (o *streamSend) step(ch channel) error {
 			n -= k
 		}
 		if err != nil {
-			return err
+			return sending(err)
 		}
 	}
 	return nil
