@@ -34,11 +34,16 @@ func cpythonMissing() string {
 }
 
 func runCPython(ctx context.Context, n int, stdin io.Reader, mode string, args ...int) (Result, error) {
+	return runPython(ctx, "cpython.py", n, stdin, mode, args...)
+}
+
+// runPython runs a mode of a script in peers.
+func runPython(ctx context.Context, name string, n int, stdin io.Reader, mode string, args ...int) (Result, error) {
 	python, err := findPython()
 	if err != nil {
 		return Result{}, err
 	}
-	script, err := cpythonScript()
+	script, err := pythonScript(name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -49,14 +54,14 @@ func runCPython(ctx context.Context, n int, stdin io.Reader, mode string, args .
 	return runPeer(ctx, n, stdin, python.path, all...)
 }
 
-// cpythonScript returns the path of the script: the start method "spawn" needs it as a file.
-func cpythonScript() (string, error) {
-	source, err := peerSources.ReadFile("peers/cpython.py")
+// pythonScript returns the path of a script: the start method "spawn" needs it as a file.
+func pythonScript(name string) (string, error) {
+	source, err := peerSources.ReadFile("peers/" + name)
 	if err != nil {
 		return "", err
 	}
 	digest := sha256.Sum256(source)
-	return install(fmt.Sprintf("cpython-%x.py", digest[:8]), func(path string) error {
+	return install(fmt.Sprintf("%s-%x.py", strings.TrimSuffix(name, ".py"), digest[:8]), func(path string) error {
 		return os.WriteFile(path, source, 0o600)
 	})
 }

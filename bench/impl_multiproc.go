@@ -148,6 +148,7 @@ func runCrew[A any](ctx context.Context, t *multiproc.Target[member[A]], n, part
 // A crew is the processes of a sample.
 type crew struct {
 	cancel    context.CancelCauseFunc
+	options   *multiproc.ProcessOptions // of all
 	processes []*multiproc.Process
 	waiting   sync.WaitGroup
 }
@@ -156,7 +157,7 @@ func newCrew(cancel context.CancelCauseFunc) *crew { return &crew{cancel: cancel
 
 // addToCrew starts a process. If it fails the crew's context ends.
 func addToCrew[A any](ctx context.Context, c *crew, t *multiproc.Target[A], arg A) error {
-	p, err := t.Start(ctx, arg, nil)
+	p, err := t.Start(ctx, arg, c.options)
 	if err != nil {
 		return err
 	}

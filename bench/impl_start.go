@@ -82,6 +82,21 @@ var startTarget = multiproc.NewTarget("bench.start", func(ctx context.Context, a
 	return a.Sum.Store(sum)
 })
 
+// runAlone runs a target in a process of its own, with a variable in its environment, and waits for its end. When ctx ends the process is
+// killed, and so are those that it has started.
+func runAlone[A any](ctx context.Context, t *multiproc.Target[A], arg A, env string) error {
+	p, err := t.Start(ctx, arg, &multiproc.ProcessOptions{Method: multiproc.Spawn, Env: []string{env}})
+	if err != nil {
+		return err
+	}
+	if err := p.Wait(ctx); err != nil {
+		_ = p.Kill()
+		_ = p.Wait(context.WithoutCancel(ctx)) // says that it was killed
+		return errors.Join(err, p.Close())
+	}
+	return p.Close()
+}
+
 // multiprocReady measures how long it takes from the start of a process until its target runs and is ready.
 func multiprocReady(name string, a startArg, preload int, takes time.Duration) Impl {
 	im := multiprocImpl(func(ctx context.Context, n int) (_ time.Duration, err error) {
@@ -95,16 +110,8 @@ func multiprocReady(name string, a startArg, preload int, takes time.Duration) I
 			return 0, err
 		}
 		defer a.Sum.Free()
-		p, err := startTarget.Start(ctx, a, &multiproc.ProcessOptions{
-			Method: multiproc.Spawn, Env: []string{fmt.Sprintf("%s=%d %v", preloadVariable, preload, takes)},
-		})
-		if err != nil {
+		if err := runAlone(ctx, startTarget, a, fmt.Sprintf("%s=%d %v", preloadVariable, preload, takes)); err != nil {
 			return 0, err
-		}
-		if err := p.Wait(ctx); err != nil {
-			_ = p.Kill()
-			_ = p.Wait(context.WithoutCancel(ctx)) // says that it was killed
-			return 0, errors.Join(err, p.Close())
 		}
 		sum, err := a.Sum.Load()
 		return time.Duration(sum), err

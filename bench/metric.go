@@ -15,10 +15,14 @@ const (
 	P999       = "p99.9-ns"
 	MaxLatency = "max-ns"
 
-	GCPauses     = "gc-pauses"       // stops of the world by the garbage collector, all processes together
-	GCPauseP99   = "gc-pause-p99-ns" // how long they took
-	GCPauseMax   = "gc-pause-max-ns"
-	ResidentPeak = "rss-bytes" // resident memory of all processes together, shared pages once
+	GCCycles    = "gc-cycles" // runs of the garbage collector, all processes together
+	GCPauses    = "gc-pauses" // how often it stopped everything in a process
+	GCPauseTime = "gc-pause-total-ns"
+	GCPauseMax  = "gc-pause-max-ns"
+	GCTime      = "gc-cpu-ns" // what it took of the processors, beside the program and in pauses
+
+	Resident     = "rss-bytes" // resident memory of all processes, a page that several share once for each
+	Proportional = "pss-bytes" // the same, a page that several share once in all
 	Threads      = "threads"   // of the process that waits
 )
 

@@ -13,7 +13,7 @@ var ErrUnknown = errors.New("unknown name")
 
 // ScenarioOptions say on what the scenarios work. The zero value is ready for use.
 type ScenarioOptions struct {
-	// Dir is the folder whose .go files wordcount reads; "" means the src folder of the Go installation. A folder
+	// Dir is the folder whose .go files wordcount and index read; "" means the src folder of the Go installation. A folder
 	// that does not exist is an error, matching fs.ErrNotExist, of the sample that reads it.
 	Dir string
 }
@@ -52,6 +52,11 @@ func Scenarios(o ScenarioOptions) []Scenario {
 	all = append(all, poolScenarios(o)...)
 	for _, workers := range []int{1, 2, 4} {
 		all = append(all, wordcountScenario(o, workers))
+	}
+	for _, phase := range []string{"build", "query"} {
+		for _, workers := range []int{1, 2, 4} {
+			all = append(all, indexScenario(o, phase, workers))
+		}
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -13,7 +14,7 @@ type Verdict struct {
 	Job     string // the scenario, without its number of workers
 	Run     string
 	Digests []Votes           // the one with the most implementations first
-	Extra   map[string]string // of the first sample
+	Extra   map[string]string // what all samples have alike
 }
 
 // Votes are the implementations that reported one digest.
@@ -46,10 +47,11 @@ func Verdicts(samples []Sample) []Verdict {
 		job, _, _ := Family(s.Scenario)
 		i := slices.IndexFunc(list, func(v Verdict) bool { return v.Job == job && v.Run == s.Run })
 		if i < 0 {
-			list = append(list, Verdict{Job: job, Run: s.Run, Extra: s.Extra})
+			list = append(list, Verdict{Job: job, Run: s.Run, Extra: maps.Clone(s.Extra)})
 			i = len(list) - 1
 		}
 		v := &list[i]
+		maps.DeleteFunc(v.Extra, func(key, value string) bool { return s.Extra[key] != value })
 		j := slices.IndexFunc(v.Digests, func(d Votes) bool { return d.Digest == digest })
 		if j < 0 {
 			v.Digests = append(v.Digests, Votes{Digest: digest})

@@ -9,7 +9,7 @@ import (
 func digestSample(run, scenario, impl, digest string) Sample {
 	s := Sample{Run: run, Scenario: scenario, Impl: impl}
 	if digest != "" {
-		s.Extra = map[string]string{"digest": digest, "files": "7"}
+		s.Extra = map[string]string{"digest": digest, "files": "7", P99: impl}
 	}
 	return s
 }
@@ -37,5 +37,8 @@ func TestVerdicts(t *testing.T) {
 	}
 	if !second.Agree() || second.Run != "r2" || second.Extra["files"] != "7" {
 		t.Errorf("second verdict %+v, want agreement", second)
+	}
+	if v, ok := first.Extra[P99]; ok || second.Extra[P99] != "goroutine" {
+		t.Errorf("what samples do not have alike is in the verdict: %q", v)
 	}
 }

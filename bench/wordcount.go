@@ -94,28 +94,34 @@ func (c *wordCounts) scan(text []byte) {
 }
 
 // file counts the identifiers of a file.
-func (c *wordCounts) file(name string) error {
+func (c *wordCounts) file(name string) (err error) {
+	if c.buf, err = readFile(name, c.buf); err == nil {
+		c.scan(c.buf)
+	}
+	return err
+}
+
+// readFile reads a file into a buffer, which grows if it is too small.
+func readFile(name string, buf []byte) ([]byte, error) {
+	buf = buf[:0]
 	f, err := os.Open(name)
 	if err != nil {
-		return err
+		return buf, err
 	}
 	defer f.Close()
-	c.buf = c.buf[:0]
 	for {
-		if len(c.buf) == cap(c.buf) {
-			c.buf = slices.Grow(c.buf, max(64<<10, cap(c.buf)))
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, max(64<<10, cap(buf)))
 		}
-		n, err := f.Read(c.buf[len(c.buf):cap(c.buf)])
-		c.buf = c.buf[:len(c.buf)+n]
+		n, err := f.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
 		if err == io.EOF {
-			break
+			return buf, nil
 		}
 		if err != nil {
-			return err
+			return buf, err
 		}
 	}
-	c.scan(c.buf)
-	return nil
 }
 
 // identifiers returns how many identifiers were counted in all.
@@ -176,9 +182,9 @@ func goFiles(dir string) ([]string, error) {
 		return nil, err
 	}
 	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("wordcount: %w", err)
+		return nil, err
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("wordcount: %s is not a folder", dir)
+		return nil, fmt.Errorf("%s is not a folder", dir)
 	}
 	var files []string
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -188,10 +194,10 @@ func goFiles(dir string) ([]string, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("wordcount: %w", err)
+		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("wordcount: no .go file under %s", dir)
+		return nil, fmt.Errorf("no .go file under %s", dir)
 	}
 	return files, nil
 }

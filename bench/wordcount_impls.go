@@ -35,7 +35,7 @@ func wordcountImpl(name string, missing func() string, dir string, job func(ctx 
 		Run: func(ctx context.Context, n int) (Result, error) {
 			files, err := goFiles(dir)
 			if err != nil {
-				return Result{}, err
+				return Result{}, fmt.Errorf("wordcount: %w", err)
 			}
 			total := Result{Ops: n}
 			for range n {

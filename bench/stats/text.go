@@ -116,7 +116,7 @@ func wrap(text string, width int) []string {
 
 // writeScaling writes the table of a job by workers.
 func writeScaling(b *strings.Builder, s Scaling, st TextStyle) {
-	fmt.Fprintf(b, "%s\n  %s\n", st.bold(s.Job+" by workers"), st.dim("time of the whole job, and how many times faster than with the fewest workers"))
+	fmt.Fprintf(b, "%s\n  %s\n", st.bold(s.Job+" by workers"), st.dim("time of one operation, and how many times faster than with the fewest workers"))
 	t := grid{head: []string{"workers"}}
 	for _, n := range s.Workers {
 		t.head = append(t.head, fmt.Sprint(n), "")
