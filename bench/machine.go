@@ -2,6 +2,10 @@ package bench
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +29,7 @@ type Machine struct {
 	HugePages   string `json:"huge_pages,omitempty"`   // transparent huge pages: always, madvise, never
 	Load        string `json:"load,omitempty"`         // load average of the last minute when the run began
 	Module      string `json:"module,omitempty"`       // version of this module, or the commit it was built from
+	Binary      string `json:"binary,omitempty"`       // the beginning of the executable's SHA-256
 
 	Peers map[string]string `json:"peers,omitempty"` // versions of the peers found: "cpython", "cc"
 }
@@ -34,12 +39,53 @@ func ThisMachine() *Machine {
 	m := &Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
-		Module: moduleVersion(),
+		Module: moduleVersion(), Binary: executable(),
 	}
 	if m.OS == "linux" {
 		m.readProc("/")
 	}
 	return m
+}
+
+// differs names the first thing by which figures of another machine, or another version of the program, could not stand
+// beside those of m, and what it is with either; "" where there is none. The load, and what is not known of m, do not count.
+func (m *Machine) differs(other *Machine) (what string, of, others any) {
+	for _, f := range []struct {
+		what       string
+		of, others any
+	}{
+		{"the executable", m.Binary, other.Binary},
+		{"the system", m.OS + "/" + m.Arch, other.OS + "/" + other.Arch},
+		{"the kernel", m.Kernel, other.Kernel},
+		{"the processor", m.CPU, other.CPU},
+		{"a number of CPUs of", m.CPUs, other.CPUs},
+		{"GOMAXPROCS", m.MaxProcs, other.MaxProcs},
+		{"bytes of memory:", m.MemoryBytes, other.MemoryBytes},
+		{"the peers", fmt.Sprint(m.Peers), fmt.Sprint(other.Peers)},
+	} {
+		if f.of != f.others {
+			return f.what, f.of, f.others
+		}
+	}
+	return "", nil, nil
+}
+
+// executable tells this executable from every other one: two builds of the same files are the same.
+func executable() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // readProc fills in what Linux tells under /proc and /sys; root is the folder that holds these.

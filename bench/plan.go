@@ -2,14 +2,24 @@ package bench
 
 import "time"
 
-// share returns the part of what is left of a budget that the first of the given scenarios may use. Jobs of a fixed
-// size count three times: they cannot be made shorter.
-func share(left time.Duration, scenarios []Scenario) time.Duration {
-	total := 0
-	for _, s := range scenarios {
-		total += weight(s)
+// share returns the part of what is left of a budget that a scenario may use whose weight is own, when all that is to be
+// measured yet, it included, weighs all. Jobs of a fixed size weigh three times as much: they cannot be made shorter.
+func share(left time.Duration, own, all int) time.Duration {
+	return max(0, left) * time.Duration(own) / time.Duration(all)
+}
+
+// weightLeft returns the weight of what is to be measured yet: the current scenario and those after it, in this pass and
+// the passes after it.
+func (s *pass) weightLeft() int {
+	all, rest := 0, 0
+	for i, e := range s.entries {
+		w := weight(e.Scenario)
+		all += w
+		if i >= s.index {
+			rest += w
+		}
 	}
-	return max(0, left) * time.Duration(weight(scenarios[0])) / time.Duration(total)
+	return rest + all*(s.Passes-1-s.number)
 }
 
 func weight(s Scenario) int {

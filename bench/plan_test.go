@@ -32,13 +32,20 @@ func TestPlan(t *testing.T) {
 
 func TestShareOfABudget(t *testing.T) {
 	job := Scenario{Impls: []Impl{{}, {Fixed: 1}}}
-	if got := share(60*time.Second, []Scenario{{}, {}, job}); got != 12*time.Second {
-		t.Errorf("share of a plain scenario = %v, want 12s", got)
-	}
-	if got := share(60*time.Second, []Scenario{job, {}, {}}); got != 36*time.Second {
-		t.Errorf("share of a job = %v, want 36s", got)
-	}
-	if got := share(-time.Second, []Scenario{{}}); got != 0 {
-		t.Errorf("share of nothing = %v, want 0", got)
+	for _, c := range []struct {
+		passes, number, index int
+		left, want            time.Duration
+	}{
+		{1, 0, 0, 60 * time.Second, 12 * time.Second},
+		{1, 0, 1, 60 * time.Second, 45 * time.Second},
+		{1, 0, 2, 60 * time.Second, 60 * time.Second},
+		{2, 0, 2, 60 * time.Second, 10 * time.Second},
+		{2, 1, 2, 60 * time.Second, 60 * time.Second},
+		{1, 0, 0, -time.Second, 0},
+	} {
+		s := pass{Runner: Runner{Passes: c.passes}, entries: []*entry{{}, {Scenario: job}, {}}, number: c.number, index: c.index}
+		if got := share(c.left, weight(s.entries[c.index].Scenario), s.weightLeft()); got != c.want {
+			t.Errorf("share of scenario %d in pass %d of %d = %v, want %v", c.index, c.number, c.passes, got, c.want)
+		}
 	}
 }

@@ -14,7 +14,7 @@ type Progress struct {
 	Scenario      string
 	Impl          string // "" when the scenario is finished
 	Phase         string // Warming, Measuring or Finished
-	Index, Total  int    // of the scenario: the first has index 0
+	Index, Total  int    // of the scenario, and the pass over all of them: the first has index 0
 	Round, Rounds int    // 0 outside of rounds
 	Elapsed       time.Duration
 	Left          time.Duration // an estimate
@@ -34,8 +34,8 @@ func (s *pass) progress(sc Scenario, c *contender, p Progress) {
 	if s.OnProgress == nil {
 		return
 	}
-	p.Scenario, p.Index, p.Total = sc.Name, s.index, len(s.scenarios)
-	p.Elapsed, p.Left = s.now().Sub(s.started), max(0, p.Left)
+	p.Scenario, p.Index, p.Total = sc.Name, s.number*len(s.entries)+s.index, s.Passes*len(s.entries)
+	p.Elapsed, p.Left = s.before+s.now().Sub(s.started), max(0, p.Left)
 	if c != nil {
 		p.Impl = c.Name
 	}
@@ -44,20 +44,16 @@ func (s *pass) progress(sc Scenario, c *contender, p Progress) {
 
 // scenarioLeft estimates what is left of a scenario of which nothing is known but the time it may use.
 func (s *pass) scenarioLeft(end time.Time) time.Duration {
-	guess := s.perWeight() * time.Duration(weight(s.scenarios[s.index]))
+	guess := s.perWeight() * time.Duration(weight(s.entries[s.index].Scenario))
 	if s.Budget > 0 {
 		guess = min(guess, max(0, end.Sub(s.now())))
 	}
 	return guess
 }
 
-// othersLeft estimates how long the scenarios after the current one will take.
+// othersLeft estimates how long what comes after the current scenario will take.
 func (s *pass) othersLeft() time.Duration {
-	total := 0
-	for _, sc := range s.scenarios[s.index+1:] {
-		total += weight(sc)
-	}
-	left := s.perWeight() * time.Duration(total)
+	left := s.perWeight() * time.Duration(s.weightLeft()-weight(s.entries[s.index].Scenario))
 	if s.Budget > 0 {
 		left = min(left, max(0, s.deadline.Sub(s.now())))
 	}
@@ -67,7 +63,7 @@ func (s *pass) othersLeft() time.Duration {
 // perWeight returns what a scenario of weight 1 took on average so far, or a guess before the first one is finished.
 func (s *pass) perWeight() time.Duration {
 	if s.measured == 0 {
-		return 5 * time.Duration(s.Rounds) * (s.SampleTime + 20*time.Millisecond)
+		return 5 * time.Duration(s.Rounds) * (s.SampleTime + 20*time.Millisecond) / time.Duration(s.Passes)
 	}
 	return s.spent / time.Duration(s.measured)
 }

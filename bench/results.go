@@ -44,13 +44,9 @@ func ReadSamples(r io.Reader, name string) ([]Sample, error) {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 		if len(bytes.TrimSpace(line)) > 0 {
-			var s Sample
-			problem := json.Unmarshal(line, &s)
-			if problem == nil {
-				problem = s.check()
-			}
-			if problem != nil {
-				return nil, fmt.Errorf("%s:%d: %w: %w", name, n, ErrDamaged, problem)
+			s, err := parseSample(line, name, n)
+			if err != nil {
+				return nil, err
 			}
 			samples = append(samples, s)
 		}
@@ -58,6 +54,17 @@ func ReadSamples(r io.Reader, name string) ([]Sample, error) {
 			return samples, nil
 		}
 	}
+}
+
+// parseSample makes a sample of line n of a file.
+func parseSample(line []byte, name string, n int) (s Sample, err error) {
+	if err = json.Unmarshal(line, &s); err == nil {
+		err = s.check()
+	}
+	if err != nil {
+		err = fmt.Errorf("%s:%d: %w: %w", name, n, ErrDamaged, err)
+	}
+	return s, err
 }
 
 // check reports what a line that is to be a sample lacks.
@@ -99,13 +106,16 @@ func WriteRecord(dir string, runs []*Run) error {
 	if err != nil {
 		return fmt.Errorf("encode the record of runs: %w", err)
 	}
-	return os.WriteFile(filepath.Join(dir, RecordFile), append(b, '\n'), 0o644)
+	path := filepath.Join(dir, RecordFile)
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path) // there is a whole one at any time
 }
 
-// ReadRecord returns, of the record that stands beside a results file, the runs that took the given samples. There is
-// none where the results file stands alone.
-func ReadRecord(resultsPath string, samples []Sample) ([]*Run, error) {
-	path := filepath.Join(filepath.Dir(resultsPath), RecordFile)
+// ReadRecords returns the runs whose record stands in a report folder; there is none where the record is not there.
+func ReadRecords(dir string) ([]*Run, error) {
+	path := filepath.Join(dir, RecordFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -117,9 +127,19 @@ func ReadRecord(resultsPath string, samples []Sample) ([]*Run, error) {
 	if err := json.Unmarshal(b, &runs); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}
+	return slices.DeleteFunc(runs, func(r *Run) bool { return r == nil }), nil
+}
+
+// ReadRecord returns, of the record that stands beside a results file, the runs that took the given samples. There is
+// none where the results file stands alone.
+func ReadRecord(resultsPath string, samples []Sample) ([]*Run, error) {
+	runs, err := ReadRecords(filepath.Dir(resultsPath))
+	if err != nil {
+		return nil, err
+	}
 	taken := map[string]bool{}
 	for _, s := range samples {
 		taken[s.Run] = true
 	}
-	return slices.DeleteFunc(runs, func(r *Run) bool { return r == nil || !taken[r.ID] }), nil
+	return slices.DeleteFunc(runs, func(r *Run) bool { return !taken[r.ID] }), nil
 }

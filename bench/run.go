@@ -11,7 +11,8 @@ import (
 type Run struct {
 	ID          string         `json:"id"`
 	Started     time.Time      `json:"started"`
-	Finished    time.Time      `json:"finished"`
+	Resumed     []time.Time    `json:"resumed,omitempty"`     // when it was gone on with after an interruption
+	Finished    time.Time      `json:"finished"`              // zero while it runs, or when it was killed
 	Interrupted bool           `json:"interrupted,omitempty"` // stopped before everything was measured
 	Go          string         `json:"go"`
 	Machine     *Machine       `json:"machine"`
@@ -25,7 +26,9 @@ type Run struct {
 type Settings struct {
 	SampleTime time.Duration `json:"sample_ns"`           // length that samples were calibrated to
 	Rounds     int           `json:"rounds"`              // samples of each implementation
+	Passes     int           `json:"passes,omitempty"`    // over all scenarios, with a part of the rounds in each
 	Budget     time.Duration `json:"budget_ns,omitempty"` // of the whole run; 0: none
+	Dir        string        `json:"dir,omitempty"`       // the folder that wordcount was asked to count; "": the usual one
 	Command    string        `json:"command,omitempty"`   // the command line, as typed
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -20,12 +21,19 @@ const (
 type Runner struct {
 	SampleTime  time.Duration // length that samples are calibrated to; 0: DefaultSampleTime
 	Rounds      int           // samples of each implementation; 0: DefaultRounds
+	Passes      int           // passes over all scenarios in which the rounds are taken, a part of them in each; 0: one
 	Budget      time.Duration // of the whole run: slow implementations are then sampled less often; 0: none
 	SampleLimit time.Duration // a sample that takes longer has hung and fails; 0: DefaultSampleLimit
 	WarmFixed   bool          // run every job of a fixed size once before its first round, not only the first listed
 
-	Peers map[string]string // versions of the peers, for the record (PeerVersions)
+	// Earlier is a run that was interrupted, with its samples, to go on with: what it has is not measured again. That it was
+	// made alike is the caller's to check ([Run.Resumable]).
+	Earlier *Run
 
+	Peers        map[string]string // versions of the peers, for the record (PeerVersions)
+	Dir, Command string            // the folder that was asked for, and the command line, for the record
+
+	OnRecord   func(*Run) error   // called at the beginning, and when there is something new in the run but a sample; its error ends the run
 	OnSample   func(Sample) error // called with each sample as soon as it is taken; its error ends the run
 	OnAbsence  func(Absence)      // called as soon as something turns out not to be measurable
 	OnProgress func(Progress)     // called before each trial and sample, and at the end of each scenario
@@ -37,33 +45,28 @@ type Runner struct {
 // errBudget is the cause of a context that ended because the time given for the run was used up.
 var errBudget = errors.New("the time given for the run was used up")
 
+// Settings returns what the run will be recorded to have been made with.
+func (r Runner) Settings() Settings {
+	r.setDefaults()
+	return Settings{SampleTime: r.SampleTime, Rounds: r.Rounds, Passes: r.Passes, Budget: r.Budget, Dir: r.Dir, Command: r.Command}
+}
+
 // Run measures the scenarios in order. When ctx ends it stops and returns what was measured so far, with Interrupted
-// set and no error; the error is that of OnSample. What failed or was missing stands in the run's Absences.
+// set and no error; the error is that of OnSample or OnRecord. What failed or was missing stands in the run's Absences.
 func (r Runner) Run(ctx context.Context, scenarios []Scenario) (*Run, error) {
 	r.setDefaults()
-	started := r.now()
-	s := &pass{
-		Runner: r, scenarios: scenarios,
-		run: &Run{
-			ID: newRunID(started), Started: started.UTC().Round(0), Go: runtime.Version(), Machine: ThisMachine(),
-			Settings:  Settings{SampleTime: r.SampleTime, Rounds: r.Rounds, Budget: r.Budget},
-			Scenarios: infos(scenarios),
-		},
-		started: started, outer: ctx,
-	}
-	s.run.Machine.Peers = r.Peers
+	s := newPass(r, ctx, scenarios)
 	inner, cancel := context.WithCancel(ctx)
 	if r.Budget > 0 {
-		s.deadline = started.Add(r.Budget)
+		s.deadline = s.started.Add(r.Budget - s.before)
 		inner, cancel = context.WithDeadlineCause(ctx, s.deadline, errBudget)
 	}
 	defer cancel()
 
-	var err error
-	for i := range scenarios {
-		s.index = i
-		if err = s.scenario(inner, scenarios[i]); err != nil || ctx.Err() != nil {
-			break
+	err := s.record()
+	for s.number = 0; s.number < r.Passes; s.number++ {
+		for s.index = 0; s.index < len(s.entries) && err == nil && ctx.Err() == nil; s.index++ {
+			err = s.scenario(inner, s.entries[s.index])
 		}
 	}
 	s.run.Interrupted = ctx.Err() != nil
@@ -78,6 +81,7 @@ func (r *Runner) setDefaults() {
 	if r.Rounds <= 0 {
 		r.Rounds = DefaultRounds
 	}
+	r.Passes = min(max(r.Passes, 1), r.Rounds)
 	if r.SampleLimit <= 0 {
 		r.SampleLimit = DefaultSampleLimit
 	}
@@ -92,53 +96,78 @@ func (r *Runner) setDefaults() {
 // A pass is one call of Run.
 type pass struct {
 	Runner
-	outer     context.Context // the caller's: its end is an interruption, the end of a context below it is not
-	scenarios []Scenario
-	run       *Run
-	started   time.Time
-	deadline  time.Time // zero without a budget
-	index     int       // of the current scenario
-	measured  int       // weight of the scenarios finished, and the time they took
-	spent     time.Duration
+	outer    context.Context // the caller's: its end is an interruption, the end of a context below it is not
+	entries  []*entry
+	run      *Run
+	started  time.Time
+	before   time.Duration // what the run had taken before it was interrupted
+	deadline time.Time     // zero without a budget
+	number   int           // of the current pass over the scenarios, from 0
+	index    int           // of the current scenario
+	reached  [2]int        // pass and scenario at which an earlier run stopped
+	measured int           // weight of the scenarios finished, and the time they took
+	spent    time.Duration
+	fault    error // of OnRecord, where there was nobody to return it to
+}
+
+// An entry is a scenario with those who take part in it.
+type entry struct {
+	Scenario
+	field []*contender
+	ready bool // the field is set
 }
 
 // A contender is an implementation in the rounds of one scenario.
 type contender struct {
 	Impl
-	ops    int           // operations of a sample
+	ops    int           // operations of a sample; 0: not calibrated yet
 	cost   time.Duration // what a sample takes with its set-up and controls; 0: not known yet
 	done   int           // samples taken
+	had    map[int]bool  // rounds that an earlier run has samples of
 	failed bool
 }
 
-// scenario measures one scenario.
-func (s *pass) scenario(ctx context.Context, sc Scenario) error {
+// lack reports whether the contender has no sample of one of the rounds from first to last yet.
+func (c *contender) lack(first, last int) bool {
+	for n := first; n <= last && !c.failed; n++ {
+		if !c.had[n] {
+			return true
+		}
+	}
+	return false
+}
+
+// rounds returns the first and the last round that the current pass takes.
+func (s *pass) rounds() (first, last int) {
+	return s.number*s.Rounds/s.Passes + 1, (s.number + 1) * s.Rounds / s.Passes
+}
+
+// scenario takes the rounds of one scenario in the current pass.
+func (s *pass) scenario(ctx context.Context, e *entry) error {
 	began := s.now()
 	var end time.Time
 	if s.Budget > 0 {
-		end = began.Add(share(s.deadline.Sub(began), s.scenarios[s.index:]))
+		end = began.Add(share(s.deadline.Sub(began), weight(e.Scenario), s.weightLeft()))
 	}
-	var field []*contender
-	for _, im := range sc.Impls {
-		if im.Missing != nil {
-			if why := im.Missing(); why != "" {
-				s.absent(sc, im, Missing, why)
-				continue
-			}
+	s.muster(e)
+	first, last := s.rounds()
+	if s.Earlier != nil && !slices.ContainsFunc(e.field, func(c *contender) bool { return s.wanted(c, first, last) }) {
+		return s.fault // the earlier run has it all
+	}
+	for i, c := range e.field {
+		if c.ops > 0 || !s.wanted(c, first, last) {
+			continue
 		}
-		field = append(field, &contender{Impl: im})
-	}
-	for i, c := range field {
-		s.progress(sc, c, Progress{Phase: Warming, Left: s.scenarioLeft(end) + s.othersLeft()})
-		if err := s.warm(ctx, sc, c, i == 0); err != nil {
-			s.fail(ctx, sc, c, err)
+		s.progress(e.Scenario, c, Progress{Phase: Warming, Left: s.scenarioLeft(end) + s.othersLeft()})
+		if err := s.warm(ctx, e.Scenario, c, i == 0); err != nil {
+			s.fail(ctx, e.Scenario, c, err)
 		}
 		if s.outer.Err() != nil {
 			return nil
 		}
 	}
-	for n := 1; n <= s.Rounds && s.outer.Err() == nil; n++ {
-		took, err := s.round(ctx, sc, field, n, end)
+	for n := first; n <= last && s.outer.Err() == nil && s.fault == nil; n++ {
+		took, err := s.round(ctx, e, n, last, end)
 		if err != nil {
 			return err
 		}
@@ -146,11 +175,31 @@ func (s *pass) scenario(ctx context.Context, sc Scenario) error {
 			break
 		}
 	}
-	s.measured += weight(sc)
+	s.measured += weight(e.Scenario)
 	s.spent += s.now().Sub(began)
-	s.progress(sc, nil, Progress{Phase: Finished, Left: s.othersLeft()})
-	return nil
+	s.progress(e.Scenario, nil, Progress{Phase: Finished, Left: s.othersLeft()})
+	return s.fault
 }
+
+// muster finds out who takes part in a scenario, the first time that it is asked.
+func (s *pass) muster(e *entry) {
+	if e.ready {
+		return
+	}
+	e.ready = true
+	for _, im := range e.Impls {
+		if im.Missing != nil {
+			if why := im.Missing(); why != "" {
+				s.absent(e.Scenario, im, Missing, why)
+				continue
+			}
+		}
+		e.field = append(e.field, s.contender(e.Name, im))
+	}
+}
+
+// wanted reports whether a contender has something to do in a pass that takes the rounds from first to last.
+func (s *pass) wanted(c *contender, first, last int) bool { return !s.over() && c.lack(first, last) }
 
 // warm calibrates a contender, or runs a job of fixed size once without counting it.
 func (s *pass) warm(ctx context.Context, sc Scenario, c *contender, first bool) error {
@@ -174,15 +223,18 @@ func (s *pass) warm(ctx context.Context, sc Scenario, c *contender, first bool) 
 	return err
 }
 
-// round runs every contender that the plan has time for once. It reports whether any took part.
-func (s *pass) round(ctx context.Context, sc Scenario, field []*contender, n int, end time.Time) (took bool, err error) {
+// round runs every contender that the plan has time for once, and that has no sample of the round yet. It reports whether
+// it is worth going on: whether any took part, or had taken part before.
+func (s *pass) round(ctx context.Context, e *entry, n, last int, end time.Time) (took bool, err error) {
 	var active []*contender
-	for i := range field {
-		if c := field[(i+n-1)%len(field)]; !c.failed {
+	for i := range e.field {
+		c := e.field[(i+n-1)%len(e.field)]
+		took = took || c.had[n]
+		if s.wanted(c, n, n) {
 			active = append(active, c)
 		}
 	}
-	counts := s.plan(active, s.Rounds-n+1, end)
+	counts := s.plan(active, last-n+1, end)
 	for i, c := range active {
 		if counts[i] == 0 {
 			continue
@@ -197,10 +249,10 @@ func (s *pass) round(ctx context.Context, sc Scenario, field []*contender, n int
 				rest += other.cost * time.Duration(todo)
 			}
 		}
-		s.progress(sc, c, Progress{Phase: Measuring, Round: n, Rounds: s.Rounds, Left: rest + s.othersLeft()})
-		sample, err := s.sample(ctx, sc, c, n)
+		s.progress(e.Scenario, c, Progress{Phase: Measuring, Round: n, Rounds: s.Rounds, Left: rest + s.othersLeft()})
+		sample, err := s.sample(ctx, e.Scenario, c, n)
 		if err != nil {
-			s.fail(ctx, sc, c, err)
+			s.fail(ctx, e.Scenario, c, err)
 			if s.outer.Err() != nil {
 				return took, nil
 			}
@@ -210,7 +262,7 @@ func (s *pass) round(ctx context.Context, sc Scenario, field []*contender, n int
 		s.run.Samples = append(s.run.Samples, sample)
 		if s.OnSample != nil {
 			if err := s.OnSample(sample); err != nil {
-				return took, fmt.Errorf("keep a sample of %s %s: %w", sc.Name, c.Name, err)
+				return took, fmt.Errorf("keep a sample of %s %s: %w", e.Name, c.Name, err)
 			}
 		}
 	}
@@ -254,7 +306,7 @@ func (s *pass) sample(ctx context.Context, sc Scenario, c *contender, round int)
 	regime, control := bracket(before, after)
 	return Sample{
 		Scenario: sc.Name, Impl: c.Name, Unit: Unit, Value: roundTo(3, res.NsPerOp()), Round: round,
-		Regime: regime, ControlNs: control,
+		Regime: regime, ControlNs: control, TargetNs: s.target(c),
 		Ops: res.Ops, ElapsedNs: res.Elapsed.Nanoseconds(), WallNs: wall.Nanoseconds(),
 		ControlBeforeNs: before.RoundTripNs, ControlAfterNs: after.RoundTripNs,
 		Extra: res.Extra, Time: at.UTC().Round(0),
@@ -280,8 +332,30 @@ func (s *pass) fail(ctx context.Context, sc Scenario, c *contender, err error) {
 
 func (s *pass) absent(sc Scenario, im Impl, kind, reason string) {
 	a := Absence{Scenario: sc.Name, Impl: im.Name, Kind: kind, Reason: reason}
-	s.run.Absences = append(s.run.Absences, a)
+	if !slices.Contains(s.run.Absences, a) {
+		s.run.Absences = append(s.run.Absences, a)
+		s.fault = errors.Join(s.fault, s.record())
+	}
 	if s.OnAbsence != nil {
 		s.OnAbsence(a)
 	}
+}
+
+// record lets the caller keep what is known of the run.
+func (s *pass) record() error {
+	if s.OnRecord == nil {
+		return nil
+	}
+	if err := s.OnRecord(s.run); err != nil {
+		return fmt.Errorf("keep the record of the run: %w", err)
+	}
+	return nil
+}
+
+// target returns the length that a contender's samples are calibrated to, in nanoseconds; 0 for a job of fixed size.
+func (s *pass) target(c *contender) int64 {
+	if c.Fixed > 0 {
+		return 0
+	}
+	return s.SampleTime.Nanoseconds()
 }

@@ -42,9 +42,10 @@ type Sample struct {
 	Regime    Regime  `json:"regime"`     // of both controls, or Mixed
 	ControlNs float64 `json:"control_ns"` // mean round trip of the two controls; 0 with one CPU
 
-	Ops             int     `json:"ops"`        // operations done
-	ElapsedNs       int64   `json:"elapsed_ns"` // time of those operations
-	WallNs          int64   `json:"wall_ns"`    // time of the whole sample with its set-up and tear-down
+	Ops             int     `json:"ops"`                 // operations done
+	ElapsedNs       int64   `json:"elapsed_ns"`          // time of those operations
+	WallNs          int64   `json:"wall_ns"`             // time of the whole sample with its set-up and tear-down
+	TargetNs        int64   `json:"target_ns,omitempty"` // the length it was calibrated to; 0: a job of fixed size
 	ControlBeforeNs float64 `json:"control_before_ns"`
 	ControlAfterNs  float64 `json:"control_after_ns"`
 

@@ -16,8 +16,14 @@ import (
 
 func TestMain(m *testing.M) {
 	multiproc.Init()
+	if os.Getenv(asCommand) != "" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
 	os.Exit(m.Run())
 }
+
+// asCommand makes this test program the command, for what only a process of its own can do.
+const asCommand = "IPCBENCH_AS_COMMAND"
 
 // invoke runs a command line in this process.
 func invoke(t *testing.T, args ...string) (status int, stdout, stderr string) {
@@ -162,6 +168,7 @@ func TestBadInput(t *testing.T) {
 	const line = `{"scenario":"x","impl":"a","unit":"ns/op","value":2,"regime":"near"}` + "\n"
 	good, empty := file("good.jsonl", line), file("empty.jsonl", "")
 	damaged := file("damaged.jsonl", line+`{"scenario":"x","impl":"a","un`)
+	broken := file("broken.jsonl", "{}\n"+line)
 	none := filepath.Join(dir, "none")
 	for _, c := range []struct {
 		name string
@@ -188,6 +195,15 @@ func TestBadInput(t *testing.T) {
 		{"count below zero", []string{"run", "-count", "-1"}, []string{"-count"}},
 		{"count that is no number", []string{"run", "-count", "many"}, []string{"-count", "many"}},
 		{"duration too short", []string{"run", "-duration", "1us"}, []string{"-duration", "1µs"}},
+		{"budget too short", []string{"-budget", "1ms"}, []string{"-budget", "1ms"}},
+		{"budget below zero", []string{"-budget", "-1s"}, []string{"-budget"}},
+		{"more CPUs than there are", []string{"run", "-cpus", "100000"}, []string{"-cpus", "100000"}},
+		{"fewer CPUs than one", []string{"run", "-cpus", "-1"}, []string{"-cpus", "-1"}},
+		{"resume without a file", []string{"run", "-resume"}, []string{"-resume", "-o"}},
+		{"resume of another format", []string{"run", "-resume", "-benchfmt", "-o", good}, []string{"-resume", "-benchfmt"}},
+		{"resume of a file that does not exist", []string{"run", "-resume", "-o", none}, []string{"-resume", none}},
+		{"resume of a damaged file", []string{"run", "-resume", "-o", broken}, []string{"-resume", broken + ":1:"}},
+		{"resume of a file of another program", []string{"run", "-resume", "-o", good}, []string{"-resume", good, "Go"}},
 		{"duration below zero", []string{"run", "-duration", "-1s"}, []string{"-duration"}},
 		{"compare one file", []string{"compare", good}, []string{"OLD", "NEW"}},
 		{"compare a file that does not exist", []string{"compare", good, none}, []string{none}},

@@ -14,12 +14,14 @@ import (
 
 const defaultReport = "ipcbench-report"
 
-// quick measures, prints tables and writes a report folder. The samples are in the folder as soon as they are taken.
+// quick measures, prints tables and writes a report folder. The samples are in the folder as soon as they are taken. A run
+// that was interrupted in the same folder is gone on with.
 func (t *tool) quick(ctx context.Context, args []string) (err error) {
-	fs := flags("ipcbench [flags]\n       ipcbench run|compare|report|list|help ...")
+	fs := flags("ipcbench [flags]\n       ipcbench run|compare|report|targets|list|help ...")
 	var c choices
 	c.register(fs)
-	dir := fs.String("report", defaultReport, "write the report into this `folder`")
+	dir := fs.String("report", defaultReport, "write the report into this `folder`; a run that was interrupted there is gone on with")
+	fresh := fs.Bool("fresh", false, "begin anew where a run was interrupted")
 	if err := t.parse(fs, args); err != nil {
 		return err
 	}
@@ -33,10 +35,18 @@ func (t *tool) quick(ctx context.Context, args []string) (err error) {
 	if err := makeReportFolder("report", *dir); err != nil {
 		return err
 	}
-	f, err := os.Create(filepath.Join(*dir, bench.ResultsFile))
+	path := filepath.Join(*dir, bench.ResultsFile)
+	var size int64
+	if !*fresh {
+		if size, err = t.goOn(&runner, path, scenarios); err != nil {
+			return err
+		}
+	}
+	f, err := openResults(path, size)
 	if err != nil {
 		return err
 	}
+	runner.OnRecord = func(r *bench.Run) error { return bench.WriteRecord(*dir, []*bench.Run{r}) }
 	res, err := t.measure(ctx, scenarios, runner, func(s bench.Sample) error { return bench.WriteSample(f, s) })
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err

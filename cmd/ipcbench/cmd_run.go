@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/fb2d3dbd/multiproc/bench"
 	"github.com/fb2d3dbd/multiproc/bench/stats"
@@ -16,6 +15,7 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	var c choices
 	c.register(fs)
 	name := fs.String("o", "-", "write to this `file`; - is standard output. With a file, tables go to standard output")
+	resume := fs.Bool("resume", false, "go on where the file ends, with what it lacks of what is asked for")
 	benchFormat := fs.Bool("benchfmt", false, "write the Go benchmark format, for benchstat, instead of JSON lines")
 	if err := t.parse(fs, args); err != nil {
 		return err
@@ -27,9 +27,18 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *resume && (*name == "-" || *benchFormat) {
+		return usageError("-resume wants a file of JSON lines to go on with: -o FILE, and no -benchfmt")
+	}
+	var size int64
+	if *resume {
+		if size, err = t.goOnFile(&runner, *name, scenarios); err != nil {
+			return err
+		}
+	}
 	out, closeOut := t.stdout, func() error { return nil }
 	if *name != "-" {
-		f, err := os.Create(*name)
+		f, err := openResults(*name, size)
 		if err != nil {
 			return usageError("-o: %w", err)
 		}

@@ -11,21 +11,27 @@ import (
 	"github.com/fb2d3dbd/multiproc/bench"
 )
 
-// The two lengths of a comparison. The quick one stays under two minutes with the compiling that go run does before it.
+// The two lengths of a comparison. The quick one stays under two minutes with the compiling that go run does before it, the
+// full one under an hour. The full one goes over all scenarios three times: what the machine does to one scenario for some
+// minutes is not taken for what the scenario costs.
 const (
 	quickBudget     = 85 * time.Second
 	quickSampleTime = 40 * time.Millisecond
+	fullBudget      = 55 * time.Minute
 	fullSampleTime  = 250 * time.Millisecond
 	fullRounds      = 15
+	fullPasses      = 3
 	shortestSamples = time.Millisecond
+	shortestBudget  = time.Second
 )
 
 // choices are the flags that say what is measured, and how thoroughly.
 type choices struct {
 	scenario, impl, dir string
 	count               int
-	duration            time.Duration
+	duration, budget    time.Duration
 	quick, full         bool
+	cpus                int
 }
 
 func (c *choices) register(fs *flag.FlagSet) {
@@ -35,7 +41,9 @@ func (c *choices) register(fs *flag.FlagSet) {
 	fs.IntVar(&c.count, "count", 0, fmt.Sprintf("take `N` samples of each implementation (default %d, with -full %d)", bench.DefaultRounds, fullRounds))
 	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -quick %v, with -full %v)", bench.DefaultSampleTime, quickSampleTime, fullSampleTime))
 	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples, and scenarios that are long are left out", quickBudget))
-	fs.BoolVar(&c.full, "full", false, "longer samples and more of them")
+	fs.BoolVar(&c.full, "full", false, fmt.Sprintf("longer samples and more of them, taken in %d passes over everything, in less than an hour", fullPasses))
+	fs.DurationVar(&c.budget, "budget", 0, fmt.Sprintf("be done in this `time`: slow implementations have fewer samples (default with -quick %v, with -full %v)", quickBudget, fullBudget))
+	fs.IntVar(&c.cpus, "cpus", 0, "keep everything, other programs too, on the first `N` CPUs that this process may use")
 }
 
 // settle checks the choices and returns what they select: the scenarios, and a runner that has no callbacks yet.
@@ -48,6 +56,8 @@ func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, e
 		return nil, r, usageError("-count %d: want a positive number", c.count)
 	case c.duration < 0 || c.duration > 0 && c.duration < shortestSamples:
 		return nil, r, usageError("-duration %v: want at least %v", c.duration, shortestSamples)
+	case c.budget < 0 || c.budget > 0 && c.budget < shortestBudget:
+		return nil, r, usageError("-budget %v: want at least %v", c.budget, shortestBudget)
 	}
 	if err := checkFolder("dir", c.dir); err != nil {
 		return nil, r, err
@@ -59,6 +69,7 @@ func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, e
 	r.SampleTime, r.Rounds = bench.DefaultSampleTime, bench.DefaultRounds
 	if c.full {
 		r.SampleTime, r.Rounds, r.WarmFixed = fullSampleTime, fullRounds, true
+		r.Passes, r.Budget = fullPasses, fullBudget
 	}
 	if c.quick || quickByDefault && !c.full && c.count == 0 && c.duration == 0 {
 		r.Budget, r.SampleTime = quickBudget, quickSampleTime
@@ -72,13 +83,22 @@ func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, e
 	if c.duration > 0 {
 		r.SampleTime = c.duration
 	}
+	if c.budget > 0 {
+		r.Budget = c.budget
+	}
+	if c.cpus != 0 {
+		if err := bench.KeepOnCPUs(c.cpus); err != nil {
+			return nil, r, usageError("-cpus: %w", err)
+		}
+	}
+	r.Dir, r.Peers = c.dir, bench.PeerVersions()
 	return scenarios, r, nil
 }
 
 // measure runs the scenarios, telling on stderr how it goes. Each sample is given to keep as soon as it is taken.
 func (t *tool) measure(ctx context.Context, scenarios []bench.Scenario, r bench.Runner, keep func(bench.Sample) error) (*bench.Run, error) {
 	bar := newBar(t.stderr)
-	r.Peers = bench.PeerVersions()
+	r.Command = strings.TrimSpace("ipcbench " + strings.Join(t.args, " "))
 	r.OnSample = keep
 	r.OnProgress = bar.show
 	said := map[string]bool{}
@@ -97,9 +117,6 @@ func (t *tool) measure(ctx context.Context, scenarios []bench.Scenario, r bench.
 	}
 	res, err := r.Run(ctx, scenarios)
 	bar.end()
-	if res != nil {
-		res.Settings.Command = strings.TrimSpace("ipcbench " + strings.Join(t.args, " "))
-	}
 	return res, err
 }
 
