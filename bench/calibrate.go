@@ -17,11 +17,11 @@ const (
 // calibrate finds how many operations take about target, by trials that grow from one operation. The trials are the
 // implementation's warm-up as well. They end early: a sample that turns out longer or shorter than the target is as
 // good, only its length is not what was asked for. What is taken for long enough must be the operations' own time: where
-// many processes start, one operation takes as long as a thousand. It finds no more than most, if that is positive.
-func calibrate(ctx context.Context, target time.Duration, most int, trial func(ctx context.Context, n int) (Result, error)) (int, error) {
+// many processes start, one operation takes as long as a thousand. It begins with least, and finds no more than most, if these are positive.
+func calibrate(ctx context.Context, target time.Duration, least, most int, trial func(ctx context.Context, n int) (Result, error)) (int, error) {
 	most = mostOps(most)
 	var start shot // the shortest trial so far: getting started takes no longer
-	for n := 1; ; {
+	for n := min(max(1, least), most); ; {
 		res, err := trial(ctx, n)
 		if err != nil {
 			return 0, fmt.Errorf("calibrating with %d operations: %w", n, err)

@@ -21,7 +21,7 @@ func TestCalibrateReachesTheTarget(t *testing.T) {
 	for _, each := range []time.Duration{1, 17, 500, 8 * time.Microsecond, 900 * time.Microsecond, 40 * time.Millisecond} {
 		for _, start := range []time.Duration{0, 30 * time.Microsecond} {
 			trial, sizes := costs(start, each)
-			n, err := calibrate(t.Context(), target, 0, trial)
+			n, err := calibrate(t.Context(), target, 0, 0, trial)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,7 @@ func TestCalibrateLooksBehindTheStart(t *testing.T) {
 	for _, start := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond} {
 		for _, each := range []time.Duration{20, 700, 30 * time.Microsecond} {
 			trial, sizes := costs(start, each)
-			n, err := calibrate(t.Context(), target, 0, trial)
+			n, err := calibrate(t.Context(), target, 0, 0, trial)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestCalibrateLooksBehindTheStart(t *testing.T) {
 
 func TestCalibrateOneOperationLongerThanTheTarget(t *testing.T) {
 	trial, sizes := costs(0, 5*time.Second)
-	n, err := calibrate(t.Context(), 60*time.Millisecond, 0, trial)
+	n, err := calibrate(t.Context(), 60*time.Millisecond, 0, 0, trial)
 	if n != 1 || err != nil || len(*sizes) != 1 {
 		t.Errorf("calibrate = %d, %v after %v, want 1 after one trial", n, err, *sizes)
 	}
@@ -66,7 +66,7 @@ func TestCalibrateOneOperationLongerThanTheTarget(t *testing.T) {
 
 func TestCalibrateClockThatStandsStill(t *testing.T) {
 	trial, sizes := costs(0, 0)
-	n, err := calibrate(t.Context(), time.Second, 0, trial)
+	n, err := calibrate(t.Context(), time.Second, 0, 0, trial)
 	if n != maxOps || err != nil {
 		t.Errorf("calibrate = %d, %v, want the most there is, %d", n, err, int(maxOps))
 	}
@@ -79,7 +79,7 @@ func TestCalibrateClockThatStandsStill(t *testing.T) {
 
 func TestCalibrateStaysBelowTheMost(t *testing.T) {
 	trial, sizes := costs(0, time.Microsecond)
-	n, err := calibrate(t.Context(), time.Second, 16, trial)
+	n, err := calibrate(t.Context(), time.Second, 0, 16, trial)
 	if n != 16 || err != nil {
 		t.Errorf("calibrate = %d, %v, want 16", n, err)
 	}
@@ -92,7 +92,7 @@ func TestCalibrateStaysBelowTheMost(t *testing.T) {
 
 func TestCalibrateReturnsTheError(t *testing.T) {
 	broken := errors.New("broken")
-	_, err := calibrate(t.Context(), time.Second, 0, func(context.Context, int) (Result, error) { return Result{}, broken })
+	_, err := calibrate(t.Context(), time.Second, 0, 0, func(context.Context, int) (Result, error) { return Result{}, broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("calibrate: %v, want %v", err, broken)
 	}

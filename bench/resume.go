@@ -144,7 +144,7 @@ func (s *pass) reach() {
 			if e.Name != sm.Scenario {
 				continue
 			}
-			number := s.passOf(sm.Round)
+			number := s.passOf(e, sm.Round)
 			if at := [2]int{number, i}; slices.Compare(at[:], s.reached[:]) > 0 {
 				s.reached = at
 			}
@@ -152,10 +152,10 @@ func (s *pass) reach() {
 	}
 }
 
-// passOf returns the pass that takes a round.
-func (s *pass) passOf(round int) int {
+// passOf returns the pass that takes a round of a scenario.
+func (s *pass) passOf(e *entry, round int) int {
 	p := 0
-	for p < s.Passes-1 && round > (p+1)*s.Rounds/s.Passes {
+	for p < s.Passes-1 && round > (p+1)*s.allRounds(e)/s.Passes {
 		p++
 	}
 	return p

@@ -137,9 +137,19 @@ func (c *contender) lack(first, last int) bool {
 	return false
 }
 
-// rounds returns the first and the last round that the current pass takes.
-func (s *pass) rounds() (first, last int) {
-	return s.number*s.Rounds/s.Passes + 1, (s.number + 1) * s.Rounds / s.Passes
+// allRounds returns how many rounds of a scenario are taken in all passes.
+func (s *pass) allRounds(e *entry) int {
+	if e.Rounds > 0 {
+		return min(e.Rounds, s.Rounds)
+	}
+	return s.Rounds
+}
+
+// rounds returns the first and the last round of a scenario that the current pass takes; the last is below the first where it takes
+// none.
+func (s *pass) rounds(e *entry) (first, last int) {
+	all := s.allRounds(e)
+	return s.number*all/s.Passes + 1, (s.number + 1) * all / s.Passes
 }
 
 // scenario takes the rounds of one scenario in the current pass.
@@ -150,7 +160,7 @@ func (s *pass) scenario(ctx context.Context, e *entry) error {
 		end = began.Add(share(s.deadline.Sub(began), weight(e.Scenario), s.weightLeft()))
 	}
 	s.muster(e)
-	first, last := s.rounds()
+	first, last := s.rounds(e)
 	if s.Earlier != nil && !slices.ContainsFunc(e.field, func(c *contender) bool { return s.wanted(c, first, last) }) {
 		return s.fault // the earlier run has it all
 	}
@@ -219,7 +229,7 @@ func (s *pass) warm(ctx context.Context, sc Scenario, c *contender, first bool) 
 		return res, err
 	}
 	var err error
-	c.ops, err = calibrate(ctx, s.SampleTime, c.Most, trial)
+	c.ops, err = calibrate(ctx, s.SampleTime, c.Least, c.Most, trial)
 	return err
 }
 
@@ -249,7 +259,7 @@ func (s *pass) round(ctx context.Context, e *entry, n, last int, end time.Time) 
 				rest += other.cost * time.Duration(todo)
 			}
 		}
-		s.progress(e.Scenario, c, Progress{Phase: Measuring, Round: n, Rounds: s.Rounds, Left: rest + s.othersLeft()})
+		s.progress(e.Scenario, c, Progress{Phase: Measuring, Round: n, Rounds: s.allRounds(e), Left: rest + s.othersLeft()})
 		sample, err := s.sample(ctx, e.Scenario, c, n)
 		if err != nil {
 			s.fail(ctx, e.Scenario, c, err)

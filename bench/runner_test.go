@@ -335,3 +335,13 @@ func TestProgressAdvances(t *testing.T) {
 		t.Errorf("finished %v, last %+v", finished, last)
 	}
 }
+
+func TestScenarioLimitsItsRounds(t *testing.T) {
+	st := newStage()
+	st.runner.Rounds, st.runner.Passes = 5, 3
+	few := Scenario{Name: "x", Impls: []Impl{st.impl("a", 0, time.Millisecond)}, Rounds: 2}
+	many := Scenario{Name: "y", Impls: []Impl{st.impl("b", 0, time.Millisecond)}, Rounds: 100}
+	if got, want := names(st.run(t, t.Context(), few, many).Samples), "b1 a1 b2 b3 a2 b4 b5"; got != want {
+		t.Errorf("samples %s, want %s", got, want)
+	}
+}

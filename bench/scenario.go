@@ -21,6 +21,8 @@ type Scenario struct {
 	// Long says that the quick comparison leaves the scenario out, unless it is asked for by name: of those that are many,
 	// or take long.
 	Long bool
+
+	Rounds int // the most samples that are taken of each implementation; 0: as many as the runner takes
 }
 
 // An Impl is one implementation of a scenario.
@@ -37,6 +39,9 @@ type Impl struct {
 	// Fixed, when positive, is the number of operations of every sample: a job of given size that is not to be
 	// calibrated.
 	Fixed int
+
+	// Least, when positive, is the number of operations of the first trial, where it would take too long to begin with one.
+	Least int
 
 	// Most, when positive, is the greatest number of operations of a sample: of those that take much longer to set up
 	// than to do.
