@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,11 @@ func TestImplementationsAreRight(t *testing.T) {
 				if why := missing(impl); why != "" {
 					t.Skip(why)
 				}
-				for _, n := range []int{1, n} {
+				sizes := []int{1, n}
+				if _, workers, _ := Curve(s.Name); workers > 4 {
+					sizes = sizes[1:]
+				}
+				for _, n := range sizes {
 					r, err := impl.Run(t.Context(), n)
 					if err != nil {
 						t.Fatal(err)
@@ -113,7 +118,7 @@ func TestImplementationsAreRight(t *testing.T) {
 					if r.Ops != n || r.Elapsed <= 0 {
 						t.Errorf("%d operations in %v, want %d in more than 0", r.Ops, r.Elapsed, n)
 					}
-					if turns := strings.Contains(s.Name, "contended-") || s.Name == "value/add-locked-2"; turns != (r.Extra[Fairness] != "") {
+					if takesTurns(s.Name) != (r.Extra[Fairness] != "") {
 						t.Errorf("fairness %q", r.Extra[Fairness])
 					}
 					if strings.Contains(s.Name, "wordcount") {
@@ -129,11 +134,27 @@ func TestImplementationsAreRight(t *testing.T) {
 	}
 }
 
+// takesTurns reports whether the samples of a scenario have a fairness.
+func takesTurns(scenario string) bool {
+	if what, workers, ok := Curve(scenario); ok {
+		return workers > 2 || workers == 2 && what != "queue" // of a queue those who get take turns
+	}
+	return strings.Contains(scenario, "contended-") || scenario == "value/add-locked-2"
+}
+
+// ofFew leaves out the points of curves that have many workers.
+func ofFew(all []Scenario) []Scenario {
+	return slices.DeleteFunc(all, func(s Scenario) bool {
+		_, workers, _ := Curve(s.Name)
+		return workers > 4
+	})
+}
+
 func TestContextEndsEverySample(t *testing.T) {
 	dir, _ := smallTree(t)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, s := range Scenarios(ScenarioOptions{Dir: dir}) {
+	for _, s := range ofFew(Scenarios(ScenarioOptions{Dir: dir})) {
 		for _, impl := range s.Impls {
 			t.Run(s.Name+"/"+impl.Name, func(t *testing.T) {
 				if why := missing(impl); why != "" {
@@ -215,7 +236,7 @@ func TestNothingIsLeft(t *testing.T) {
 	var before string
 	for range 2 {
 		before = belongings(t)
-		for _, s := range Scenarios(ScenarioOptions{Dir: dir}) {
+		for _, s := range ofFew(Scenarios(ScenarioOptions{Dir: dir})) {
 			for _, impl := range s.Impls {
 				if impl.Name != "cpython" && missing(impl) == "" {
 					if _, err := impl.Run(t.Context(), 1); err != nil {
@@ -261,15 +282,16 @@ func TestPeersThatAreMissing(t *testing.T) {
 	t.Setenv("CC", "")
 	for _, s := range Scenarios(ScenarioOptions{}) {
 		for _, impl := range s.Impls {
-			switch impl.Name {
-			case "cpython", "pthread", "cring":
+			_, _, curve := Curve(s.Name)
+			switch name := impl.Name; {
+			case name == "cpython", name == "pthread", name == "cring", curve && name != "multiproc" && name != "goroutine":
 				if why := missing(impl); why == "" {
 					t.Errorf("%s of %s is there without a PATH", impl.Name, s.Name)
 				}
 				if _, err := impl.Run(t.Context(), 1); err == nil {
 					t.Errorf("%s of %s runs without a PATH", impl.Name, s.Name)
 				}
-			case "goroutine", "pipe", "exec":
+			case name == "goroutine", name == "pipe", name == "exec":
 				if why := missing(impl); why != "" {
 					t.Errorf("%s of %s is missing: %s", impl.Name, s.Name, why)
 				}
@@ -362,6 +384,11 @@ func TestScenarioNames(t *testing.T) {
 		"lock/uncontended lock/contended-2 lock/contended-8 lock/rwlock-read-2 lock/semaphore lock/rtt lock/wait-death value/add-locked-1 value/add-locked-2 value/add-atomic-2 " +
 		"start/spawn start/fork start/forkserver start/forkserver-preloaded start/forkserver-1GiB-parent pool/map-chunk1 pool/map-auto pool/apply pool/wordcount/2 wordcount/1 wordcount/2 wordcount/4 " +
 		"index/build/1 index/build/2 index/build/4 index/query/1 index/query/2 index/query/4"
+	for _, what := range []string{"mutex", "mutex-hold1us", "rwmutex-read", "value-add", "queue"} {
+		for _, workers := range []int{1, 2, 4, 8, 16, 32, 64} {
+			want += fmt.Sprintf(" curve/%s/%d", what, workers)
+		}
+	}
 	var got []string
 	for _, s := range Scenarios(ScenarioOptions{}) {
 		got = append(got, s.Name)

@@ -24,18 +24,32 @@ func cImpl(name, program string, args ...any) Impl {
 			}
 			return ""
 		},
-		Run: func(ctx context.Context, n int) (Result, error) {
-			path, err := cProgram(program)
-			if err != nil {
-				return Result{}, err
-			}
-			all := []string{fmt.Sprint(peerSeconds(ctx)), fmt.Sprint(n)}
-			for _, arg := range args {
-				all = append(all, fmt.Sprint(arg))
-			}
-			return runPeer(ctx, n, nil, path, all...)
-		},
+		Run: func(ctx context.Context, n int) (Result, error) { return runC(ctx, n, program, args...) },
 	}
+}
+
+func runC(ctx context.Context, n int, program string, args ...any) (Result, error) {
+	path, err := cProgram(program)
+	if err != nil {
+		return Result{}, err
+	}
+	all := []string{fmt.Sprint(peerSeconds(ctx)), fmt.Sprint(n)}
+	for _, arg := range args {
+		all = append(all, fmt.Sprint(arg))
+	}
+	return runPeer(ctx, n, nil, path, all...)
+}
+
+// linuxOnly is an implementation that needs Linux.
+func linuxOnly(im Impl) Impl {
+	missing := im.Missing
+	im.Missing = func() string {
+		if runtime.GOOS != "linux" {
+			return "it is measured on Linux only"
+		}
+		return missing()
+	}
+	return im
 }
 
 // cCompiler finds the C compiler: what CC names, cc, gcc or clang.
@@ -72,18 +86,18 @@ func cProgram(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header, err := peerSources.ReadFile("peers/common.h")
+	headers, err := peerHeaders()
 	if err != nil {
 		return "", err
 	}
-	digest := sha256.Sum256(fmt.Appendf(nil, "%s %q\n%s\n%s", compiler, cFlags, header, source))
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s %q\n%q\n%s", compiler, cFlags, headers, source))
 	key := fmt.Sprintf("%s-%x", name, digest[:8])
 
 	compiled.Lock()
 	program, ok := compiled.programs[key]
 	if !ok {
 		program = sync.OnceValues(func() (string, error) {
-			return install(key, func(path string) error { return compile(compiler, path, name, source, header) })
+			return install(key, func(path string) error { return compile(compiler, path, name, source, headers) })
 		})
 		if compiled.programs == nil {
 			compiled.programs = make(map[string]func() (string, error))
@@ -94,15 +108,29 @@ func cProgram(name string) (string, error) {
 	return program()
 }
 
+// peerHeaders returns the headers of the peers by name.
+func peerHeaders() (map[string][]byte, error) {
+	headers := make(map[string][]byte)
+	entries, err := peerSources.ReadDir("peers")
+	for _, e := range entries {
+		if err == nil && filepath.Ext(e.Name()) == ".h" {
+			headers[e.Name()], err = peerSources.ReadFile("peers/" + e.Name())
+		}
+	}
+	return headers, err
+}
+
 // compile writes the sources beside path and compiles them to it.
-func compile(compiler, path, name string, source, header []byte) error {
+func compile(compiler, path, name string, source []byte, headers map[string][]byte) error {
 	dir := filepath.Dir(path)
 	file := filepath.Join(dir, name+".c")
 	if err := os.WriteFile(file, source, 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "common.h"), header, 0o600); err != nil {
-		return err
+	for header, text := range headers {
+		if err := os.WriteFile(filepath.Join(dir, header), text, 0o600); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,15 +115,6 @@ func goroutineTurns[S any](k int, turns func(ctx context.Context, s *S, n int) (
 			return Result{Ops: n, Elapsed: elapsed, Extra: fairness(counts)}, nil
 		},
 	}
-}
-
-// fairness returns the further figure of a sample in which participants took turns: the least share of the operations as a
-// part of the greatest.
-func fairness(counts []int) map[string]string {
-	if len(counts) < 2 {
-		return nil
-	}
-	return map[string]string{Fairness: fmt.Sprintf("%.3f", float64(slices.Min(counts))/float64(max(1, slices.Max(counts))))}
 }
 
 // apart is a counter on a line of its own, away from its lock.

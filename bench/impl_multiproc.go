@@ -65,7 +65,7 @@ type report struct {
 	Sum        uint64
 }
 
-// A tally is what the members of a crew counted, together and each.
+// A tally is what the members of a crew counted, together and each of those that count for the end.
 type tally struct {
 	Count  int
 	Sum    uint64
@@ -138,7 +138,9 @@ func runCrew[A any](ctx context.Context, t *multiproc.Target[member[A]], n, part
 			return 0, total, err
 		}
 		first, last = min(first, r.Begin), max(last, r.End)
-		total.Counts = append(total.Counts, r.Count)
+		if r.End > 0 {
+			total.Counts = append(total.Counts, r.Count)
+		}
 		total.Count += r.Count
 		total.Sum += r.Sum
 	}

@@ -58,7 +58,7 @@ func Scenarios(o ScenarioOptions) []Scenario {
 			all = append(all, indexScenario(o, phase, workers))
 		}
 	}
-	return all
+	return append(all, curveScenarios()...)
 }
 
 // Select keeps the scenarios and the implementations whose names match the regular expressions; an empty expression

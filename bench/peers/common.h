@@ -31,6 +31,7 @@
 #define LINE 128 // two cache lines: neighbours are fetched in pairs
 #define MAX_PARTS 64
 #define YIELD_AFTER 2048 // fruitless looks at a word before the CPU is given away
+#define BUCKETS 3968     // of times: each nanosecond up to 255, then 128 to each power of two up to 2^37
 
 struct part {
 	_Alignas(LINE) uint64_t begin, end; // nanoseconds; end 0: does not count for the end
@@ -41,6 +42,11 @@ struct run {
 	_Alignas(LINE) _Atomic uint32_t ready;
 	uint32_t parts;
 	struct part part[MAX_PARTS];
+};
+
+// How often operations took so long, of one participant.
+struct latencies {
+	_Alignas(LINE) uint32_t counts[BUCKETS];
 };
 
 static unsigned give_up_after; // seconds
@@ -200,18 +206,89 @@ static inline void report(const struct run *r, uint64_t want_sum) {
 	printf("%llu %llu\n", (unsigned long long)total, (unsigned long long)judged(r, want_sum));
 }
 
-// report_turns is report where the participants took turns, and says how fair that was: the least share of the
-// operations as a part of the greatest.
-static inline void report_turns(const struct run *r, uint64_t want_sum) {
-	uint64_t elapsed = judged(r, want_sum), least = UINT64_MAX, most = 1;
-	for (unsigned i = 0; i < r->parts; i++) {
+// print_fairness says how fair turns were among those of the participants from the first on: the least share of the
+// operations as a part of the greatest, and Jain's index.
+static inline void print_fairness(const struct run *r, unsigned first) {
+	uint64_t least = UINT64_MAX, most = 1;
+	double sum = 0, squares = 0;
+	if (r->parts - first < 2)
+		return;
+	for (unsigned i = first; i < r->parts; i++) {
+		double count = (double)r->part[i].count;
 		least = r->part[i].count < least ? r->part[i].count : least;
 		most = r->part[i].count > most ? r->part[i].count : most;
+		sum += count;
+		squares += count * count;
 	}
-	printf("%llu %llu", (unsigned long long)total, (unsigned long long)elapsed);
-	if (r->parts > 1)
-		printf(" fairness=%.3f", (double)least / (double)most);
+	printf(" fairness=%.3f jain=%.3f", (double)least / (double)most, sum * sum / ((r->parts - first) * (squares < 1 ? 1 : squares)));
+}
+
+// print_latencies says how often operations took so long, all participants together: the middle of each bucket, and its count.
+static inline void print_latencies(const struct run *r, const struct latencies *l) {
+	const char *between = " latencies=";
+	for (unsigned b = 0; b < BUCKETS; b++) {
+		uint64_t count = 0, shift = b < 256 ? 0 : b / 128 - 1;
+		for (unsigned i = 0; i < r->parts; i++)
+			count += l[i].counts[b];
+		if (count == 0)
+			continue;
+		printf("%s%llu:%llu", between, (unsigned long long)(((b - 128 * shift) << shift) + (UINT64_C(1) << shift) / 2), (unsigned long long)count);
+		between = ",";
+	}
+}
+
+// report_turns is report where the participants took turns, and says how fair that was.
+static inline void report_turns(const struct run *r, uint64_t want_sum) {
+	printf("%llu %llu", (unsigned long long)total, (unsigned long long)judged(r, want_sum));
+	print_fairness(r, 0);
 	printf("\n");
+}
+
+// report_curve is report_turns where one operation in so many was timed; only those from the first on took turns.
+static inline void report_curve(const struct run *r, uint64_t want_sum, unsigned first, const struct latencies *l) {
+	printf("%llu %llu", (unsigned long long)total, (unsigned long long)judged(r, want_sum));
+	print_fairness(r, first);
+	print_latencies(r, l);
+	printf("\n");
+}
+
+static inline void note_latency(struct latencies *l, uint64_t ns) {
+	unsigned shift = 0;
+	ns = ns < (UINT64_C(1) << 37) ? ns : (UINT64_C(1) << 37) - 1;
+	if (ns >= 256)
+		shift = (unsigned)(63 - __builtin_clzll(ns)) - 7;
+	l->counts[128 * shift + (ns >> shift)]++;
+}
+
+// A stopwatch times one operation in so many; with 0, none.
+struct stopwatch {
+	struct latencies *times;
+	uint64_t every, left, begin;
+};
+
+// stopwatch_of makes that of a participant, which begins with another operation than its neighbours.
+static inline struct stopwatch stopwatch_of(struct latencies *l, uint64_t every, int me) {
+	struct stopwatch s = {l + me, every, every ? 1 + (uint64_t)me % every : UINT64_MAX, 0};
+	return s;
+}
+
+static inline void watch_start(struct stopwatch *s) {
+	if (--s->left == 0)
+		s->begin = now_ns();
+}
+
+static inline void watch_stop(struct stopwatch *s) {
+	if (s->left == 0) {
+		note_latency(s->times, now_ns() - s->begin);
+		s->left = s->every;
+	}
+}
+
+// hold keeps the CPU busy for so long.
+static inline void hold(uint64_t ns) {
+	if (ns > 0)
+		for (uint64_t begin = now_ns(); now_ns() - begin < ns;)
+			;
 }
 
 // Messages: every one carries its number in its first and in its last eight bytes.

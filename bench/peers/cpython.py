@@ -52,6 +52,37 @@ class Run:
         return max(self.end) - min(self.begin)
 
 
+BUCKETS = 3968  # of times: each nanosecond up to 255, then 128 to each power of two up to 2**37
+
+
+class Watch:
+    """How long single operations took, by participant: how often so long."""
+
+    def __init__(self, ctx, parts, every):
+        self.every = every
+        self.counts = ctx.RawArray("I", parts * BUCKETS)
+
+    def first(self, me):
+        """With which operation the participant begins; then every so many."""
+        return 1 + me % self.every
+
+    def note(self, me, ns):
+        ns = min(max(ns, 0), (1 << 37) - 1)
+        shift = max(ns.bit_length() - 8, 0)
+        self.counts[me * BUCKETS + 128 * shift + (ns >> shift)] += 1
+
+    def text(self):
+        merged = collections.Counter()
+        for i, count in enumerate(self.counts[:]):
+            if count:
+                merged[i % BUCKETS] += count
+        pairs = []
+        for bucket, count in sorted(merged.items()):
+            shift = max(bucket // 128 - 1, 0)
+            pairs.append(f"{(bucket - 128 * shift << shift) + (1 << shift) // 2}:{count}")
+        return " latencies=" + ",".join(pairs) if pairs else ""
+
+
 def context():
     """Participants are forked where that is possible: starting them is not what these scenarios measure."""
     return multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
@@ -105,11 +136,18 @@ def report(run, n, want_count, want_sum):
     print(n, run.elapsed())
 
 
-def report_turns(run, n):
-    """Says as well how fair it was: the least share of the operations as a part of the greatest."""
+def fairness(counts):
+    """How fair turns were: the least share of the operations as a part of the greatest, and Jain's index."""
+    if len(counts) < 2:
+        return ""
+    jain = sum(counts) ** 2 / (len(counts) * max(1, sum(c * c for c in counts)))
+    return f" fairness={min(counts) / max(1, max(counts)):.3f} jain={jain:.3f}"
+
+
+def report_turns(run, n, watch=None):
+    """Says as well how fair it was, and how long single operations took."""
     judge(run, n, n)
-    fairness = f" fairness={min(run.count) / max(run.count):.3f}" if run.parts > 1 else ""
-    print(f"{n} {run.elapsed()}{fairness}")
+    print(f"{n} {run.elapsed()}{fairness(run.count[:])}{watch.text() if watch else ''}")
 
 
 # Messages carry their number in their first and in their last eight bytes. One message goes through every queue before
@@ -388,6 +426,135 @@ def value(seconds, n, parts):
     report_turns(run, n)
 
 
+def spin(ns):
+    end = time.monotonic_ns() + ns
+    while time.monotonic_ns() < end:
+        pass
+
+
+def lock_worker(run, me, lock, counter, n, watch, hold):
+    mine = seen = 0
+    left = watch.first(me)
+    run.start_line(me)
+    while seen < n:
+        left -= 1
+        if not left:
+            begin = time.monotonic_ns()
+        lock.acquire()
+        seen = counter.value
+        if seen < n:
+            counter.value = seen + 1
+            mine += 1
+            if hold:
+                spin(hold)
+        lock.release()
+        if not left:
+            watch.note(me, time.monotonic_ns() - begin)
+            left = watch.every
+    run.done(me, mine)
+
+
+def lock_curve(seconds, n, parts, every, hold):
+    ctx = context()
+    run, watch = Run(ctx, parts, seconds), Watch(ctx, parts, every)
+    counter = ctx.RawValue("Q", 0)
+    finish(start(ctx, run, [lock_worker] * parts, (ctx.Lock(), counter, n, watch, hold)))
+    run.sum[0] = counter.value
+    report_turns(run, n, watch)
+
+
+def value_worker(run, me, value, n, watch):
+    mine = seen = 0
+    left = watch.first(me)
+    run.start_line(me)
+    while seen < n:
+        left -= 1
+        if not left:
+            begin = time.monotonic_ns()
+        with value.get_lock():
+            seen = value.value
+            if seen < n:
+                value.value = seen + 1
+                mine += 1
+        if not left:
+            watch.note(me, time.monotonic_ns() - begin)
+            left = watch.every
+    run.done(me, mine)
+
+
+def value_curve(seconds, n, parts, every):
+    ctx = context()
+    run, watch = Run(ctx, parts, seconds), Watch(ctx, parts, every)
+    counter = ctx.Value("Q", 0)
+    finish(start(ctx, run, [value_worker] * parts, (counter, n, watch)))
+    run.sum[0] = counter.value
+    report_turns(run, n, watch)
+
+
+# The message of a curve is a number at both ends and the time at which it was put, or 0. Half of the workers put, the
+# others get until they are told the end; one alone does both in turn.
+
+CURVE = struct.Struct("<QQ40xQ")
+
+
+def curve_message(number, at):
+    return CURVE.pack(number, at, number)
+
+
+def taken(msg, me, watch):
+    number, at, last = CURVE.unpack(msg)
+    if number != last:
+        sys.exit("a message is torn")
+    if at:
+        watch.note(me, time.monotonic_ns() - at)
+    return number
+
+
+def queue_worker(run, me, queue, ended, n, watch):
+    producers, total, mine = run.parts // 2, 0, 0
+    left = watch.first(me)
+    run.start_line(me)
+    if me < producers or run.parts == 1:
+        for i in range(share(n, max(producers, 1), me)):
+            left -= 1
+            queue.put(curve_message(i * max(producers, 1) + me, 0 if left else time.monotonic_ns()))
+            left = left or watch.every
+            if run.parts == 1:
+                total += taken(queue.get(), me, watch)
+                mine += 1
+        queue.close()
+        queue.join_thread()
+    if me < producers:
+        with ended.get_lock():
+            ended.value += 1
+            last = ended.value == producers
+        if last:  # all that was put stands in the pipe: what the parent puts now comes behind it
+            run.all_put.release()
+        return
+    while run.parts > 1 and (msg := queue.get()) is not None:
+        total += taken(msg, me, watch)
+        mine += 1
+    run.done(me, mine, total)
+
+
+def queue_curve(seconds, n, workers, every, capacity):
+    ctx = context()
+    run, watch = Run(ctx, workers, seconds), Watch(ctx, workers, every)
+    run.all_put = ctx.Semaphore(0)
+    queue, producers = ctx.Queue(capacity), workers // 2
+    procs = start(ctx, run, [queue_worker] * workers, (queue, ctx.Value("i", 0), n, watch))
+    if producers:
+        while not run.all_put.acquire(timeout=0.2):
+            if any(p.exitcode for p in procs):
+                break
+        queue.cancel_join_thread()  # after a failure nobody may be there to take what is left
+        for _ in range(workers - producers):
+            queue.put(None)
+    finish(procs)
+    judge(run, n, n * (n - 1) // 2)
+    print(f"{n} {run.elapsed()}{fairness(run.count[producers:])}{watch.text()}")
+
+
 def nothing():
     pass
 
@@ -513,10 +680,16 @@ def result(results, procs):
     return results.get()
 
 
+MODES = (
+    spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply,
+    lock_curve, value_curve, queue_curve,
+)  # fmt: skip
+
+
 def main(argv):
     seconds, mode, args = int(argv[1]), argv[2], [int(a) for a in argv[3:]]
     give_up_after(seconds)
-    modes = {f.__name__: f for f in (spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply)}
+    modes = {f.__name__: f for f in MODES}
     modes[mode](seconds, *args)
 
 

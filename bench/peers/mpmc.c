@@ -1,145 +1,85 @@
-// Producer and consumer processes over a bounded queue of fixed cells (D. Vyukov's), 64-byte messages:
-// "mpmc SECONDS N CAPACITY PRODUCERS CONSUMERS SPINS". Who finds the queue full or empty looks again after a PAUSE, and
-// gives the CPU away after every SPINS of them. With 0 producers and 0 consumers one process puts and gets in turn, and an
-// operation is such a pair. The queue is not safe against kills: a process that dies between its claim and its
-// publication blocks everybody at that cell.
+// Producer and consumer processes over D. Vyukov's queue: "mpmc SECONDS N CAPACITY PRODUCERS CONSUMERS SPINS [SIZE]", with
+// messages of SIZE bytes, or 64. Who finds the queue full or empty looks again after a PAUSE, and gives the CPU away after
+// every SPINS of them. With 0 producers and 0 consumers one process puts and gets in turn, and an operation is such a pair.
 
-#include "common.h"
-
-#define SIZE 64
-
-struct cell {
-	_Alignas(LINE) _Atomic uint64_t sequence;
-	unsigned char payload[SIZE];
-};
-
-struct queue {
-	_Alignas(LINE) _Atomic uint64_t tail;
-	_Alignas(LINE) _Atomic uint64_t head;
-	_Alignas(LINE) struct cell cells[];
-};
+#include "vyukov.h"
 
 static struct run *run;
-static struct queue *queue;
-static uint64_t capacity;
-static unsigned producers, consumers, spins;
-
-static inline void wait_turn(unsigned *turns) {
-	if (++*turns % spins == 0)
-		sched_yield();
-	else
-		cpu_relax();
-}
-
-static void put(const unsigned char *msg) {
-	unsigned turns = 0;
-	uint64_t pos = atomic_load_explicit(&queue->tail, memory_order_relaxed);
-	for (;;) {
-		struct cell *c = &queue->cells[pos & (capacity - 1)];
-		int64_t lead = (int64_t)(atomic_load_explicit(&c->sequence, memory_order_acquire) - pos);
-		if (lead == 0) {
-			if (atomic_compare_exchange_weak_explicit(&queue->tail, &pos, pos + 1, memory_order_relaxed,
-			                                          memory_order_relaxed)) {
-				memcpy(c->payload, msg, SIZE);
-				atomic_store_explicit(&c->sequence, pos + 1, memory_order_release);
-				return;
-			}
-			continue;
-		}
-		if (lead < 0)
-			wait_turn(&turns); // full
-		pos = atomic_load_explicit(&queue->tail, memory_order_relaxed);
-	}
-}
-
-static void get(unsigned char *msg) {
-	unsigned turns = 0;
-	uint64_t pos = atomic_load_explicit(&queue->head, memory_order_relaxed);
-	for (;;) {
-		struct cell *c = &queue->cells[pos & (capacity - 1)];
-		int64_t lead = (int64_t)(atomic_load_explicit(&c->sequence, memory_order_acquire) - (pos + 1));
-		if (lead == 0) {
-			if (atomic_compare_exchange_weak_explicit(&queue->head, &pos, pos + 1, memory_order_relaxed,
-			                                          memory_order_relaxed)) {
-				memcpy(msg, c->payload, SIZE);
-				atomic_store_explicit(&c->sequence, pos + capacity, memory_order_release);
-				return;
-			}
-			continue;
-		}
-		if (lead < 0)
-			wait_turn(&turns); // empty
-		pos = atomic_load_explicit(&queue->head, memory_order_relaxed);
-	}
-}
+static unsigned producers, consumers;
+static uint64_t size = 64;
 
 // solo is the one participant when there are no others.
-static uint64_t solo(unsigned char *msg) {
-	unsigned char *back = buffer(SIZE);
+static inline __attribute__((always_inline)) uint64_t solo(unsigned char *msg, uint64_t bytes) {
+	unsigned char *back = buffer(bytes);
 	uint64_t sum = 0;
 	for (uint64_t i = 0; i < total; i++) {
-		stamp(msg, SIZE, i);
-		put(msg);
-		get(back);
-		if (first_stamp(back) != i || last_stamp(back, SIZE) != i)
+		stamp(msg, bytes, i);
+		put(msg, bytes);
+		get(back, bytes);
+		if (first_stamp(back) != i || last_stamp(back, bytes) != i)
 			fail("a message is out of order or torn");
 		sum += first_stamp(back);
 	}
 	return sum;
 }
 
-static void produce(unsigned char *msg, unsigned me) {
+static inline __attribute__((always_inline)) void produce(unsigned char *msg, unsigned me, uint64_t bytes) {
 	uint64_t n = share_of(total, producers, me);
 	for (uint64_t i = 0; i < n; i++) {
-		stamp(msg, SIZE, i * producers + me);
-		put(msg);
+		stamp(msg, bytes, i * producers + me);
+		put(msg, bytes);
 	}
 }
 
-static uint64_t consume(unsigned char *msg, uint64_t n) {
+static inline __attribute__((always_inline)) uint64_t consume(unsigned char *msg, uint64_t n, uint64_t bytes) {
 	uint64_t sum = 0;
 	for (uint64_t i = 0; i < n; i++) {
-		get(msg);
-		if (first_stamp(msg) != last_stamp(msg, SIZE))
+		get(msg, bytes);
+		if (first_stamp(msg) != last_stamp(msg, bytes))
 			fail("a message is torn");
 		sum += first_stamp(msg);
 	}
 	return sum;
 }
 
-static void body(int me) {
-	unsigned char *msg = buffer(SIZE);
+static inline __attribute__((always_inline)) void part(unsigned me, uint64_t bytes) {
+	unsigned char *msg = buffer(bytes);
 	uint64_t n = total, sum;
-	touch(queue, sizeof *queue + capacity * sizeof(struct cell));
-	start_line(run, me);
+	touch(queue, queue_size(bytes));
+	start_line(run, (int)me);
 	if (producers == 0) {
-		sum = solo(msg);
-	} else if ((unsigned)me < producers) {
-		produce(msg, (unsigned)me);
+		sum = solo(msg, bytes);
+	} else if (me < producers) {
+		produce(msg, me, bytes);
 		return; // messages count when they are received
 	} else {
-		n = share_of(total, consumers, (unsigned)me - producers);
-		sum = consume(msg, n);
+		n = share_of(total, consumers, me - producers);
+		sum = consume(msg, n, bytes);
 	}
 	run->part[me].end = now_ns();
 	run->part[me].count = n;
 	run->part[me].sum = sum;
 }
 
+static void body(int me) {
+	if (size == 64)
+		part((unsigned)me, 64);
+	else
+		part((unsigned)me, size);
+}
+
 int main(int argc, char **argv) {
-	arguments(argc, argv, 4);
+	arguments(argc, argv, argc == 7 ? 4 : 5);
 	capacity = strtoull(argv[3], NULL, 10);
 	producers = (unsigned)strtoul(argv[4], NULL, 10);
 	consumers = (unsigned)strtoul(argv[5], NULL, 10);
 	spins = (unsigned)strtoul(argv[6], NULL, 10);
-	if (capacity < 2 || capacity & (capacity - 1))
-		fail("CAPACITY must be a power of two");
-	if (!producers != !consumers || producers > MAX_PARTS || consumers > MAX_PARTS || spins == 0)
-		fail("PRODUCERS and CONSUMERS must be both 0 or neither, and SPINS positive");
+	if (argc > 7)
+		size = strtoull(argv[7], NULL, 10);
+	if (size < 16 || !producers != !consumers || producers > MAX_PARTS || consumers > MAX_PARTS)
+		fail("PRODUCERS and CONSUMERS must be both 0 or neither, and SIZE at least 16");
 	run = shared_memory(sizeof *run);
-	queue = shared_memory(sizeof *queue + capacity * sizeof(struct cell));
-	for (uint64_t i = 0; i < capacity; i++)
-		atomic_store(&queue->cells[i].sequence, i);
+	make_queue(size);
 	run_parts(run, producers == 0 ? 1 : producers + consumers, body);
 	report(run, sum_of_numbers(total)); // the numbers 0..N-1, each once: producer p of P sent those that leave p when divided by P
 }
