@@ -28,7 +28,7 @@ func NewBarrier(parties int) (*Barrier, error) {
 	return &Barrier{obj, b}, obj.complete(err)
 }
 
-// Wait waits until all parties have come and returns this one's number, from 0 to parties-1. ErrBroken says that the barrier is, or
+// Wait waits until all parties have come and returns this one's number, from 0 to parties-1. ErrBrokenBarrier says that the barrier is, or
 // became, broken. If ctx ends while it waits, it breaks the barrier.
 func (x *Barrier) Wait(ctx context.Context) (int, error) { return x.b.Wait(ctx) }
 
@@ -38,10 +38,10 @@ func (x *Barrier) WaitAction(ctx context.Context, action func() error) (int, err
 	return x.b.WaitAction(ctx, action)
 }
 
-// Abort breaks the barrier: those who wait, and who come until Reset, get ErrBroken.
+// Abort breaks the barrier: those who wait, and who come until Reset, get ErrBrokenBarrier.
 func (x *Barrier) Abort() error { return x.b.Abort() }
 
-// Reset makes the barrier as new. Those who wait get ErrBroken.
+// Reset makes the barrier as new. Those who wait get ErrBrokenBarrier.
 func (x *Barrier) Reset() error { return x.b.Reset() }
 
 // Broken reports whether the barrier is broken.

@@ -22,7 +22,7 @@ type meeting struct {
 }
 
 const (
-	heard   = iota // parties that got ErrBroken
+	heard   = iota // parties that got ErrBrokenBarrier
 	gone           // that passed
 	numbers        // sum of the numbers given out
 	acted          // actions run
@@ -54,7 +54,7 @@ func (m meeting) attend(ctx context.Context) error {
 		switch {
 		case err == nil:
 			m.add(gone, 1)
-		case errors.Is(err, multiproc.ErrBroken):
+		case errors.Is(err, multiproc.ErrBrokenBarrier):
 			m.add(heard, 1)
 		default:
 			return err

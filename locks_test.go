@@ -195,7 +195,7 @@ func sumUpTo(x []int32) {
 }
 
 var changeNumbers = multiproc.NewTarget("change numbers", func(ctx context.Context, n numbersOf) error {
-	sumUpTo(n.Bare.Slice())
+	sumUpTo(n.Bare.Elems())
 	return errors.Join(n.I.Store(24234), n.D.Store(-4.25), n.H.Store(234), n.Raw.Store(1<<34), n.List.Update(ctx, sumUpTo))
 })
 
@@ -218,8 +218,8 @@ func TestValuesAndArraysInAnotherProcess(t *testing.T) {
 		t.Errorf("the values are %d, %g, %d and %d", i, d, h, raw)
 	}
 	sumUpTo(seq)
-	if !slices.Equal(n.List.Shared().Slice(), seq) || !slices.Equal(n.Bare.Slice(), seq) {
-		t.Errorf("the arrays are %v and %v, want %v", n.List.Shared().Slice(), n.Bare.Slice(), seq)
+	if !slices.Equal(n.List.Shared().Elems(), seq) || !slices.Equal(n.Bare.Elems(), seq) {
+		t.Errorf("the arrays are %v and %v, want %v", n.List.Shared().Elems(), n.Bare.Elems(), seq)
 	}
 }
 

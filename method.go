@@ -103,13 +103,18 @@ type PreloadError = zygote.PreloadError
 // Preload registers a function that the process which [ForkServer] copies runs once, before it is copied; see forkserver.Preload.
 func Preload(name string, fn func() error) { zygote.Preload(name, fn) }
 
-// ForkServerOptions are for the process which [ForkServer] copies. The zero value is the default.
+// ForkServerOptions are for the process which [ForkServer] copies. Nil and the zero value work.
 type ForkServerOptions struct {
-	// Limit is how long each preload function may take; 0 means five minutes.
-	Limit time.Duration
-	// HugePages asks the kernel to put what was preloaded into huge pages; see forkserver.Config.
+	// PreloadTimeout is how long each preload function may take; 0 means five minutes.
+	PreloadTimeout time.Duration
+	// HugePages asks the kernel to put what was preloaded into huge pages; see forkserver.ServerOptions.
 	HugePages bool
 }
 
 // SetForkServerOptions holds for the next process that is made to be copied, which is the first if it is called before anything is started by ForkServer.
-func SetForkServerOptions(o ForkServerOptions) { zygote.Configure(zygote.Config(o)) }
+func SetForkServerOptions(o *ForkServerOptions) {
+	if o == nil {
+		o = &ForkServerOptions{}
+	}
+	zygote.Configure(zygote.Config(*o))
+}

@@ -58,7 +58,7 @@ var (
 	ErrFull = ringbuf.ErrFull
 	// ErrEmpty says that a try found no message.
 	ErrEmpty = ringbuf.ErrEmpty
-	// ErrTooLarge says that a message can never fit into the queue.
+	// ErrTooLarge says that a message can never fit, or is longer than the receiver accepts.
 	ErrTooLarge = ringbuf.ErrTooLarge
 	// ErrPeerDied says that the processes that could end a wait are gone: who could put, for a Get of an empty queue, and who could take, for
 	// a Put into a full one.
@@ -75,9 +75,9 @@ var (
 	ErrDamaged = futex.ErrDamaged
 	// ErrBound says that a semaphore has as many permits as it can have.
 	ErrBound = futex.ErrBound
-	// ErrBroken says that a barrier is broken: a party died or gave up, its action failed, or somebody called Abort or Reset.
-	ErrBroken = futex.ErrBroken
-	// ErrTooMany says that every place in a lock's memory is taken; make it with more.
+	// ErrBrokenBarrier says that a barrier is broken: a party died or gave up, its action failed, or somebody called Abort or Reset.
+	ErrBrokenBarrier = futex.ErrBrokenBarrier
+	// ErrTooMany says that every place in an object is taken; make it with more.
 	ErrTooMany = futex.ErrTooMany
 	// ErrCorrupt says that what stands in shared memory, or in a message, cannot be.
 	ErrCorrupt = shm.ErrCorrupt
@@ -94,10 +94,10 @@ type Process = spawn.Process
 type ExitError = spawn.ExitError
 
 // ActiveChildren returns the processes that this one has started and that still run.
-func ActiveChildren() []*Process { return spawn.Children() }
+func ActiveChildren() []*Process { return spawn.ActiveChildren() }
 
 // ProcessName returns the name that this process was started under, or "" if it is no child.
-func ProcessName() string { return spawn.Name() }
+func ProcessName() string { return spawn.ProcessName() }
 
 // ParentPID returns the number of the process that started this one as a child, or 0 if it is none.
 func ParentPID() int { return spawn.ParentPID() }

@@ -40,13 +40,13 @@ func (m *Mutex) MarkConsistent() error { return m.mu.MarkConsistent() }
 
 // Locked reports whether somebody holds the lock.
 func (m *Mutex) Locked() bool {
-	_, held := m.mu.Locked()
+	_, held := m.mu.Holder()
 	return held
 }
 
 // Holder describes the process that holds the lock; ok is false when nobody does, or it has just died.
 func (m *Mutex) Holder() (p shm.Participant, ok bool) {
-	token, held := m.mu.Locked()
+	token, held := m.mu.Holder()
 	if !held {
 		return shm.Participant{}, false
 	}

@@ -35,7 +35,7 @@ type PipeOptions struct {
 	// OneWay makes a pipe of one way: the first end only receives, the second only sends.
 	OneWay bool
 	// Messages is the most that wait in a direction; a Send then waits. 0 means 64.
-	Messages int
+	Capacity int
 	// Bytes is the memory for messages of more than 224 bytes that wait in a direction; those of more than a quarter of it are kept elsewhere, at most four at a
 	// time. 0 means 384 KiB.
 	Bytes int
@@ -51,7 +51,7 @@ func NewPipe(o *PipeOptions) (a, b *PipeEnd, err error) {
 	if o == nil {
 		o = &PipeOptions{}
 	}
-	po := ringbuf.PipeOptions{OneWay: o.OneWay, Capacity: o.Messages, Arena: o.Bytes}
+	po := ringbuf.PipeOptions{OneWay: o.OneWay, Capacity: o.Capacity, Bytes: o.Bytes}
 	size, err := ringbuf.PipeSize(&po)
 	if err != nil {
 		return nil, nil, fmt.Errorf("multiproc: a pipe: %w", err)

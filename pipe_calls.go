@@ -19,9 +19,10 @@ var (
 	ErrPeerClosed = conn.ErrPeerClosed
 	// ErrOneWay says that the end does not have the direction.
 	ErrOneWay = conn.ErrOneWay
-	// ErrTooLong says that a message is longer than the receiver accepts.
-	ErrTooLong = conn.ErrTooLong
 )
+
+// ErrFileGone says that an open file in a message of a queue or pipe cannot be had any more: the process that put it has died.
+var ErrFileGone = sharer.ErrGone
 
 // A TooShortError says that a message was longer than the buffer for it. It has the message, which nobody will get again.
 type TooShortError = conn.TooShortError
@@ -76,7 +77,7 @@ func whole(msg []byte, err error) ([]byte, error) {
 	return msg, err
 }
 
-// RecvBytesLimit is RecvBytes for a message of at most limit bytes. A longer one is dropped, and the error is ErrTooLong.
+// RecvBytesLimit is RecvBytes for a message of at most limit bytes. A longer one is dropped, and the error is ErrTooLarge.
 func (p *PipeEnd) RecvBytesLimit(ctx context.Context, limit int) (msg []byte, err error) {
 	if limit < 0 {
 		return nil, fmt.Errorf("multiproc: a limit of %d bytes", limit)
@@ -88,7 +89,7 @@ func (p *PipeEnd) RecvBytesLimit(ctx context.Context, limit int) (msg []byte, er
 	defer runtime.KeepAlive(p)
 	err = e.View(ctx, func(b []byte) error {
 		if len(b) > limit {
-			return fmt.Errorf("%w: %d bytes, want at most %d; it is dropped", ErrTooLong, len(b), limit)
+			return fmt.Errorf("multiproc: message %w: %d bytes, want at most %d; it is dropped", ErrTooLarge, len(b), limit)
 		}
 		msg = append(make([]byte, 0, len(b)), b...)
 		return nil

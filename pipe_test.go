@@ -87,7 +87,7 @@ func TestPipeConnection(t *testing.T) {
 	}
 	check(t, a.SendBytes(ctx, long))
 	_, err := a.RecvBytesLimit(ctx, 54)
-	want(t, err, multiproc.ErrTooLong)
+	want(t, err, multiproc.ErrTooLarge)
 	check(t, a.SendBytes(ctx, long))
 	got = must(a.RecvBytesLimit(ctx, 55))(t)
 	if !bytes.Equal(got, long) {
@@ -340,7 +340,7 @@ func TestPipeMisuse(t *testing.T) {
 	if _, err := b.RecvBytesLimit(ctx, -1); err == nil {
 		t.Error("a negative limit")
 	}
-	if _, _, err := multiproc.NewPipe(&multiproc.PipeOptions{Messages: -1}); err == nil {
+	if _, _, err := multiproc.NewPipe(&multiproc.PipeOptions{Capacity: -1}); err == nil {
 		t.Error("a pipe of -1 messages")
 	}
 	closeDefault(t)

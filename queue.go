@@ -93,15 +93,15 @@ func NewQueue[T any](o *QueueOptions) (*Queue[T], error) {
 		MaxDeliveries: opts.MaxDeliveries,
 		Zeroed:        true,
 	}
-	if _, err := ringbuf.MPMCSize(&ringbuf.MPMCOptions{Capacity: 1, Arena: opts.Bytes}); err != nil {
+	if _, err := ringbuf.MPMCSize(&ringbuf.MPMCOptions{Capacity: 1, Bytes: opts.Bytes}); err != nil {
 		return nil, fmt.Errorf("multiproc: QueueOptions.Bytes: %w", err)
 	}
 	if f == formRaw {
 		mo.MessageSize = int(reflect.TypeFor[T]().Size())
 	} else {
-		mo.MessageSize, mo.Arena = encodedSize, opts.Bytes
-		if mo.Arena == 0 {
-			mo.Arena = defaultBytes
+		mo.MessageSize, mo.Bytes = encodedSize, opts.Bytes
+		if mo.Bytes == 0 {
+			mo.Bytes = defaultBytes
 		}
 	}
 	size, err := ringbuf.MPMCSize(&mo)
@@ -112,7 +112,7 @@ func NewQueue[T any](o *QueueOptions) (*Queue[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	mo.Participants, mo.Coming = obj.seg, spawn.Starting
+	mo.Participants, mo.Underway = obj.seg, spawn.Underway
 	q, err := ringbuf.CreateMPMC(mem, &mo)
 	if err != nil {
 		return nil, obj.complete(err)
@@ -141,7 +141,7 @@ func (q *Queue[T]) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
-	r, err := ringbuf.OpenMPMC(mem, &ringbuf.Options{Participants: o.seg, Coming: spawn.Starting})
+	r, err := ringbuf.OpenMPMC(mem, &ringbuf.MPMCOptions{Participants: o.seg, Underway: spawn.Underway})
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func all[T any](ctx context.Context, get func(context.Context) (T, error)) iter.
 func (q *Queue[T]) Len() (int, error) { return q.q.Len() }
 
 // Cap returns the most values that wait in the queue.
-func (q *Queue[T]) Cap() int { return q.q.Capacity() }
+func (q *Queue[T]) Cap() int { return q.q.Cap() }
 
 // Empty reports whether no value waits in the queue at this instant.
 func (q *Queue[T]) Empty() (bool, error) {

@@ -176,7 +176,7 @@ func TestJoinableQueue(t *testing.T) {
 			t.Error("a Done without a Get is no error")
 		}
 	}
-	want(t, tasks.Done(), multiproc.ErrNotGot)
+	want(t, tasks.Done(), multiproc.ErrNotHeld)
 	check(t, tasks.Free())
 }
 

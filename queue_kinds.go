@@ -63,8 +63,7 @@ func NewJoinableQueue[T any](o *QueueOptions) (*JoinableQueue[T], error) {
 	return &JoinableQueue[T]{q: *q}, nil
 }
 
-// ErrNotGot says that Done was called more often than Get.
-var ErrNotGot = fmt.Errorf("multiproc: Done was called more often than Get has returned a value: %w", ErrNotHeld)
+var errNotGot = fmt.Errorf("multiproc: Done was called more often than Get has returned a value: %w", ErrNotHeld)
 
 // Put puts v into the queue, as [Queue.Put] does.
 func (j *JoinableQueue[T]) Put(ctx context.Context, v T) error { return j.q.Put(ctx, v) }
@@ -88,13 +87,13 @@ func (j *JoinableQueue[T]) keep(d *Delivery[T], err error) (v T, _ error) {
 	return d.Value, nil
 }
 
-// Done says that the value that this process got first, of those it has not yet done, is dealt with. ErrNotGot says that there is none. Where several
+// Done says that the value that this process got first, of those it has not yet done, is dealt with. ErrNotHeld says that there is none. Where several
 // goroutines of a process work on values at once, Receive and Ack tell them apart.
 func (j *JoinableQueue[T]) Done() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.held) == 0 {
-		return ErrNotGot
+		return errNotGot
 	}
 	d := j.held[0]
 	j.held[0] = nil
@@ -106,6 +105,9 @@ func (j *JoinableQueue[T]) Done() error {
 func (j *JoinableQueue[T]) Receive(ctx context.Context) (*Delivery[T], error) {
 	return j.q.Receive(ctx)
 }
+
+// TryReceive takes the next value, as Receive does, or returns ErrEmpty.
+func (j *JoinableQueue[T]) TryReceive() (*Delivery[T], error) { return j.q.TryReceive() }
 
 // All ranges over the values as they come, each of which is to be done, until the queue is closed and empty.
 func (j *JoinableQueue[T]) All(ctx context.Context) iter.Seq2[T, error] { return all(ctx, j.Get) }
@@ -119,6 +121,15 @@ func (j *JoinableQueue[T]) Unfinished() (int, error) { return j.q.q.Unfinished()
 
 // Len returns the number of values that wait in the queue at this instant: those that somebody has got are not among them.
 func (j *JoinableQueue[T]) Len() (int, error) { return j.q.Len() }
+
+// Cap returns the most values that wait in the queue.
+func (j *JoinableQueue[T]) Cap() int { return j.q.Cap() }
+
+// Empty reports whether no value waits in the queue at this instant.
+func (j *JoinableQueue[T]) Empty() (bool, error) { return j.q.Empty() }
+
+// Full reports whether as many values wait in the queue at this instant as it holds.
+func (j *JoinableQueue[T]) Full() (bool, error) { return j.q.Full() }
 
 // Close ends the queue for everybody, as [Queue.Close] does.
 func (j *JoinableQueue[T]) Close() error { return j.q.Close() }

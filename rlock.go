@@ -43,7 +43,7 @@ func (x *RLock) MarkConsistent() error { return x.l.MarkConsistent() }
 
 // Locked reports whether somebody holds the lock.
 func (x *RLock) Locked() bool {
-	_, held := x.l.Locked()
+	_, held := x.l.Holder()
 	return held
 }
 
@@ -51,7 +51,7 @@ func (x *RLock) Locked() bool {
 func (x *RLock) Depth() int { return x.l.Depth() }
 
 // Holder describes the process that holds the lock; ok is false when nobody does, or it has just died.
-func (x *RLock) Holder() (p shm.Participant, ok bool) { return x.obj.holder(x.l.Locked()) }
+func (x *RLock) Holder() (p shm.Participant, ok bool) { return x.obj.holder(x.l.Holder()) }
 
 func (x *RLock) locker() futex.Locker { return x.l }
 

@@ -59,12 +59,12 @@ func (x *RWMutex) MarkConsistent() error { return x.l.MarkConsistent() }
 
 // Locked reports whether somebody holds the lock for writing.
 func (x *RWMutex) Locked() bool {
-	_, held := x.l.Locked()
+	_, held := x.l.Holder()
 	return held
 }
 
 // Holder describes the process that holds the lock for writing; ok is false when nobody does, or it has just died.
-func (x *RWMutex) Holder() (p shm.Participant, ok bool) { return x.obj.holder(x.l.Locked()) }
+func (x *RWMutex) Holder() (p shm.Participant, ok bool) { return x.obj.holder(x.l.Holder()) }
 
 // Readers describes the processes that hold the lock for reading.
 func (x *RWMutex) Readers() []shm.Participant { return x.obj.holders(x.l.Readers()) }

@@ -55,14 +55,14 @@ func (x *Semaphore) TryConsume() error { return x.s.TryConsume() }
 func (x *Semaphore) Release() error { return x.s.Release() }
 
 // Value returns the number of free permits at an instant.
-func (x *Semaphore) Value() (int, error) { return x.s.Free() }
+func (x *Semaphore) Value() (int, error) { return x.s.Value() }
 
 // Locked reports whether no permit is free.
 func (x *Semaphore) Locked() bool { return x.s.Locked() }
 
 // Holders describes the processes that hold permits.
 func (x *Semaphore) Holders() []shm.Participant {
-	held, _ := x.s.Held()
+	held, _ := x.s.Holders()
 	return x.obj.holders(held)
 }
 
@@ -115,14 +115,14 @@ func (x *BoundedSemaphore) TryAcquire() error { return x.s.TryAcquire() }
 func (x *BoundedSemaphore) Release() error { return x.s.Release() }
 
 // Value returns the number of free permits at an instant.
-func (x *BoundedSemaphore) Value() (int, error) { return x.s.Free() }
+func (x *BoundedSemaphore) Value() (int, error) { return x.s.Value() }
 
 // Locked reports whether no permit is free.
 func (x *BoundedSemaphore) Locked() bool { return x.s.Locked() }
 
 // Holders describes the processes that hold permits.
 func (x *BoundedSemaphore) Holders() []shm.Participant {
-	held, _ := x.s.Held()
+	held, _ := x.s.Holders()
 	return x.obj.holders(held)
 }
 

@@ -111,6 +111,9 @@ func (v *Value[T]) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
+// Shared returns the value without its lock.
+func (v *Value[T]) Shared() *shm.Value[T] { return v.v }
+
 // Add adds delta to an integer value atomically, without its lock, and returns the sum.
 func Add[T shm.Integer](v *Value[T], delta T) (T, error) { return shm.Add(v.v, delta) }
 
@@ -191,7 +194,7 @@ func (a *Array[T]) Update(ctx context.Context, fn func(elems []T)) error {
 		return err
 	}
 	defer a.lock.Unlock() // also when fn panics
-	elems := a.a.Slice()
+	elems := a.a.Elems()
 	if elems == nil && a.a.Len() > 0 {
 		return ErrClosed
 	}

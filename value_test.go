@@ -292,7 +292,7 @@ func TestValuesAfterSegmentClose(t *testing.T) {
 	for range a.All() {
 		t.Error("an array whose segment is closed has elements")
 	}
-	if a.Shared().Slice() != nil {
+	if a.Shared().Elems() != nil {
 		t.Error("an array whose segment is closed gives a slice")
 	}
 	v2 := must(multiproc.NewValue(3))(t) // the next object gets a new segment

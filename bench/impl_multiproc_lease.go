@@ -39,7 +39,7 @@ func newLease(size int) (leaseArg, error) {
 func (a leaseArg) open() (*ringbuf.MPMC, error) {
 	mem := a.Segment.Bytes()
 	touch(mem)
-	return ringbuf.OpenMPMC(mem, &ringbuf.Options{Participants: a.Segment})
+	return ringbuf.OpenMPMC(mem, &ringbuf.MPMCOptions{Participants: a.Segment})
 }
 
 // touch reads a byte of each page.

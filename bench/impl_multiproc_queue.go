@@ -23,7 +23,7 @@ func newRings(count, size int) (ringArg, error) {
 		return ringArg{}, err
 	}
 	for i := range count {
-		if _, err := ringbuf.CreateSPSC(seg.Bytes()[i*each:][:each], &ringbuf.Options{Participants: seg}); err != nil {
+		if _, err := ringbuf.CreateSPSC(seg.Bytes()[i*each:][:each], &ringbuf.SPSCOptions{Participants: seg}); err != nil {
 			seg.Close()
 			return ringArg{}, err
 		}
@@ -36,7 +36,7 @@ func (a ringArg) open(i int) (*ringbuf.SPSC, error) {
 	each := ringbuf.SPSCSize(queueBytes(a.Size))
 	mem := a.Segment.Bytes()[i*each:][:each]
 	touch(mem)
-	return ringbuf.OpenSPSC(mem, &ringbuf.Options{Participants: a.Segment})
+	return ringbuf.OpenSPSC(mem, &ringbuf.SPSCOptions{Participants: a.Segment})
 }
 
 var spscTarget = multiproc.NewTarget("bench.spsc", func(ctx context.Context, m member[ringArg]) error {

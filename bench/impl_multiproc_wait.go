@@ -36,7 +36,7 @@ func (h *handover) take(ctx context.Context, seen uint32, msg []byte) error {
 }
 
 var handoverTarget = multiproc.NewTarget("bench.handover", func(ctx context.Context, m member[*multiproc.Array[handover]]) error {
-	slots := m.Arg.Shared().Slice()
+	slots := m.Arg.Shared().Elems()
 	there, back := &slots[0], &slots[1]
 	msg := make([]byte, len(there.Payload))
 	if err := m.start(ctx); err != nil {

@@ -74,7 +74,7 @@ func multiprocPoolMap(chunk int) Impl {
 			return inMaps(n, func(n int) (time.Duration, error) {
 				in := poolNumbers(n)
 				begin := time.Now()
-				out, err := p.With(pool.CallOptions{Chunk: chunk}).Map(ctx, in)
+				out, err := p.With(&pool.CallOptions{Chunk: chunk}).Map(ctx, in)
 				elapsed := time.Since(begin)
 				if err != nil {
 					return 0, err
@@ -246,7 +246,7 @@ func poolWordcount(dir string, workers int) Impl {
 				}
 				parts = append(parts, part)
 			}
-			for msg, err := range p.With(pool.CallOptions{Chunk: 1}).IMapUnordered(ctx, slices.Values(parts)) {
+			for msg, err := range p.With(&pool.CallOptions{Chunk: 1}).IMapUnordered(ctx, slices.Values(parts)) {
 				if err != nil {
 					return 0, err
 				}

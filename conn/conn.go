@@ -166,7 +166,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.in.setDeadline(t) }
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.out.setDeadline(t) }
 
 // SetLimit sets the most bytes that a message may have which a receive accepts; a negative n means no limit, which is the default. A longer
-// message is [ErrTooLong]: over packets it is dropped, and a stream cannot be received from any more.
+// message is [ErrTooLarge]: over packets it is dropped, and a stream cannot be received from any more.
 func (c *Conn) SetLimit(n int64) { c.limit.Store(n) }
 
 // Claim makes this process the owner of a stream that it has inherited by a fork; until then its calls are [ErrInherited]. The caller sees to it that the process it

@@ -23,8 +23,8 @@ var (
 	ErrPeerClosed = errors.New("conn: the peer has closed or died")
 	// ErrOneWay says that the Conn does not have the direction.
 	ErrOneWay = errors.New("conn: the connection is open in the other direction only")
-	// ErrTooLong says that a message is longer than the receiver accepts.
-	ErrTooLong = errors.New("conn: message is longer than accepted")
+	// ErrTooLarge says that a message is longer than the receiver accepts.
+	ErrTooLarge = layout.ErrTooLarge
 	// ErrBroken says that a message was cut in the middle, or that what came is no message: nothing more can pass in this direction.
 	ErrBroken = errors.New("conn: the stream is broken")
 	// ErrInherited says that a stream belongs to the process that this one was forked from; see [Conn.Claim].
@@ -40,6 +40,9 @@ type TooShortError struct {
 	Message []byte
 	Room    int
 }
+
+// Unwrap returns [io.ErrShortBuffer].
+func (e *TooShortError) Unwrap() error { return io.ErrShortBuffer }
 
 // Error tells the two lengths.
 func (e *TooShortError) Error() string {

@@ -222,7 +222,7 @@ func (o *packetReceive) openBlob(r *sys.Received, spill *[]byte, n int) error {
 		return err
 	}
 	if have != int64(int(have)) {
-		return fmt.Errorf("%w: %d bytes do not fit into memory", ErrTooLong, have)
+		return fmt.Errorf("conn: message %w: %d bytes do not fit into memory", ErrTooLarge, have)
 	}
 	if int64(len(o.room)) >= have {
 		o.m.body = o.room[:have]
@@ -239,7 +239,7 @@ func (o *packetReceive) openBlob(r *sys.Received, spill *[]byte, n int) error {
 
 func tooLong(n, limit int64) error {
 	if limit >= 0 && n > limit {
-		return fmt.Errorf("%w: %d bytes, at most %d are", ErrTooLong, n, limit)
+		return fmt.Errorf("conn: message %w: %d bytes, at most %d are accepted", ErrTooLarge, n, limit)
 	}
 	return nil
 }

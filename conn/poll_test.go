@@ -167,7 +167,7 @@ func TestLimit(t *testing.T) {
 		b.SetLimit(-1)
 		check(t, a.SendBytes(ctx, pattern(101)))
 		_, err := b.RecvBytesLimit(ctx, 100)
-		want(t, err, conn.ErrTooLong)
+		want(t, err, conn.ErrTooLarge)
 		check(t, a.SendBytes(ctx, pattern(100)))
 		m, err := b.RecvBytesLimit(ctx, 100)
 		if b.Packets() {
@@ -175,9 +175,9 @@ func TestLimit(t *testing.T) {
 			same(t, m, pattern(100))
 			check(t, a.SendBytes(ctx, pattern(200<<10)))
 			_, err = b.RecvBytesLimit(ctx, 100)
-			want(t, err, conn.ErrTooLong)
+			want(t, err, conn.ErrTooLarge)
 		} else {
-			want(t, err, conn.ErrTooLong)
+			want(t, err, conn.ErrTooLarge)
 		}
 		if _, err := b.RecvBytesLimit(ctx, -1); err == nil {
 			t.Error("a negative limit")

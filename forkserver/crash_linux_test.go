@@ -25,7 +25,7 @@ type entry struct {
 }
 
 var enter = forkserver.NewTarget("enter", func(_ context.Context, e entry) error {
-	atomic.AddInt32(&e.Books.Slice()[e.N], 1)
+	atomic.AddInt32(&e.Books.Elems()[e.N], 1)
 	return nil
 })
 

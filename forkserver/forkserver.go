@@ -127,24 +127,29 @@ func Init() { child.Init() }
 func Available() error { return zygote.Available() }
 
 // Preload has every zygote run fn once, before it is copied, in the order of registration. It is called in package-level variables or init functions; a second
-// registration of a name panics. An error, a panic, or that it takes longer than Config.Limit, is told by the Start that needed the zygote,
+// registration of a name panics. An error, a panic, or that it takes longer than ServerOptions.PreloadTimeout, is told by the Start that needed the zygote,
 // as a [PreloadError].
 //
 // When fn returns, the goroutines that it has started must have ended: a copy would go on with them. The zygote has one processor (GOMAXPROCS=1),
 // its children as many as any process.
 func Preload(name string, fn func() error) { zygote.Preload(name, fn) }
 
-// Config is how zygotes are made. The zero value is the default.
-type Config struct {
-	// Limit is how long each preload function may take; 0 means five minutes.
-	Limit time.Duration
+// ServerOptions are for making zygotes. Nil and the zero value work.
+type ServerOptions struct {
+	// PreloadTimeout is how long each preload function may take; 0 means five minutes.
+	PreloadTimeout time.Duration
 	// HugePages asks the kernel to put what was preloaded into huge pages. It takes seconds a gigabyte, once, and makes every start several times
 	// faster when the zygote has hundreds of megabytes.
 	HugePages bool
 }
 
-// Configure says how zygotes are made from now on. One that runs already stays as it is; see [Stop].
-func Configure(c Config) { zygote.Configure(zygote.Config(c)) }
+// SetServerOptions says how zygotes are made from now on. One that runs already stays as it is; see [Stop].
+func SetServerOptions(o *ServerOptions) {
+	if o == nil {
+		o = &ServerOptions{}
+	}
+	zygote.Configure(zygote.Config(*o))
+}
 
 // EnsureRunning starts the zygote, if it does not run, and waits until it has preloaded. Start does so by itself: this is for whoever wants the first start to
 // be as fast as the others.

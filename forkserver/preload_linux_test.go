@@ -82,7 +82,7 @@ var failing = proctest.NewProgram("failing", func() int {
 	ctx := context.Background()
 	switch os.Args[1] {
 	case "hang":
-		forkserver.Configure(forkserver.Config{Limit: 300 * time.Millisecond})
+		forkserver.SetServerOptions(&forkserver.ServerOptions{PreloadTimeout: 300 * time.Millisecond})
 	case "deadline":
 		// A Start that finds its context ended says no more than that, so it gets more and more time to come so far as to wait for the zygote.
 		for d := 100 * time.Millisecond; ; d *= 2 {
@@ -109,7 +109,7 @@ var failing = proctest.NewProgram("failing", func() int {
 		_ = forkserver.Stop()
 		ctx = context.Background()
 	}
-	forkserver.Configure(forkserver.Config{})
+	forkserver.SetServerOptions(nil)
 	for { // a zygote that has failed may still be about to end
 		p, err := end.Start(ctx, "well", nil)
 		if err == nil {

@@ -23,10 +23,10 @@ import (
 //	act        token runs the action     → leave, by token; broken, by token if the action fails, and by who has proof of its
 //	                                       death; reset
 //	leave      all have come, and go     → fill of the next round, by who sees that all places are empty; stay, by Abort
-//	broken     ErrBroken for all         → reset, by Reset
+//	broken     ErrBrokenBarrier for all         → reset, by Reset
 //	stay       leave, and broken for who → leave, by Reset
 //	           comes
-//	reset      ErrBroken for those who   → fill of the next round, by who sees that all places are empty; broken, by Abort
+//	reset      ErrBrokenBarrier for those who   → fill of the next round, by who sees that all places are empty; broken, by Abort
 //	           have come; who comes waits
 //
 //	a place     round:30 | kind:4 | token:30, one for each party
@@ -103,12 +103,12 @@ func unpackRound(w uint64) (round, phase, token uint32) {
 }
 
 // Wait waits until all parties have come and returns this one's number, from 0 for the first to parties-1; all numbers of a round
-// differ. ErrBroken says that the barrier is, or became, broken. If ctx ends while it waits, it breaks the barrier and the error
-// matches ErrBroken and ctx.Err(); if ctx ends before it has come, the barrier is as before and the error is ctx.Err().
+// differ. ErrBrokenBarrier says that the barrier is, or became, broken. If ctx ends while it waits, it breaks the barrier and the error
+// matches ErrBrokenBarrier and ctx.Err(); if ctx ends before it has come, the barrier is as before and the error is ctx.Err().
 func (b *Barrier) Wait(ctx context.Context) (int, error) { return b.WaitAction(ctx, nil) }
 
 // WaitAction is [Barrier.Wait] with something to do for the last to come, before anybody goes on. When the action fails the barrier is
-// broken: the last to come gets the action's error, which a panic is as well, after the barrier is broken, and the others ErrBroken.
+// broken: the last to come gets the action's error, which a panic is as well, after the barrier is broken, and the others ErrBrokenBarrier.
 // All parties should come with the same action.
 func (b *Barrier) WaitAction(ctx context.Context, action func() error) (int, error) {
 	me, err := b.self()
@@ -149,7 +149,7 @@ func (b *Barrier) take(me uint32) (place int, round uint32, ok bool, err error) 
 	round, phase, _ := unpackRound(s)
 	switch phase {
 	case phaseBroken, phaseStay:
-		return 0, 0, false, ErrBroken
+		return 0, 0, false, ErrBrokenBarrier
 	case phaseAct, phaseLeave, phaseReset:
 		return 0, 0, false, nil
 	case phaseFill:
@@ -174,7 +174,7 @@ func (b *Barrier) take(me uint32) (place int, round uint32, ok bool, err error) 
 		// The round ended before the place was taken: the others do not know of it.
 		b.leave(i, mine)
 		if now == round && phase == phaseBroken {
-			return 0, 0, false, ErrBroken
+			return 0, 0, false, ErrBrokenBarrier
 		}
 		return 0, 0, false, nil // look again: leave has raised the event
 	}
@@ -207,7 +207,7 @@ func (b *Barrier) meet(ctx context.Context, me, round uint32, action func() erro
 		func() error { return b.mourn(me) }, func() []uint32 { return b.parties(me) })
 	if err != nil && err == ctx.Err() {
 		if b.breakRound(round) {
-			return fmt.Errorf("%w: %w", ErrBroken, err)
+			return fmt.Errorf("%w: %w", ErrBrokenBarrier, err)
 		}
 		_, err = b.over(round) // it ended before this one could give up
 	}
@@ -251,7 +251,7 @@ func (b *Barrier) over(round uint32) (bool, error) {
 	case phase == phaseLeave || phase == phaseStay:
 		return true, nil
 	case phase == phaseBroken || phase == phaseReset:
-		return true, ErrBroken
+		return true, ErrBrokenBarrier
 	}
 	return false, nil
 }

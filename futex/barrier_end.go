@@ -97,7 +97,7 @@ func (b *Barrier) parties(me uint32) []uint32 {
 	return list.tokens
 }
 
-// Abort breaks the barrier: those who wait, and who come until Reset, get ErrBroken.
+// Abort breaks the barrier: those who wait, and who come until Reset, get ErrBrokenBarrier.
 func (b *Barrier) Abort() error {
 	me, err := b.self()
 	if err != nil {
@@ -122,7 +122,7 @@ func (b *Barrier) Abort() error {
 	}
 }
 
-// Reset makes the barrier as new. Those who wait get ErrBroken.
+// Reset makes the barrier as new. Those who wait get ErrBrokenBarrier.
 func (b *Barrier) Reset() error {
 	me, err := b.self()
 	if err != nil {

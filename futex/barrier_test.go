@@ -81,9 +81,9 @@ func TestBarrierAbortAndReset(t *testing.T) {
 	one, two := comes(bs[0], ctx), comes(bs[1], ctx)
 	awaitParties(t, bs[2], 2)
 	ok(t, bs[2].Abort())
-	want(t, result(t, one), futex.ErrBroken)
-	want(t, result(t, two), futex.ErrBroken)
-	want(t, nothing(bs[2].Wait(ctx)), futex.ErrBroken)
+	want(t, result(t, one), futex.ErrBrokenBarrier)
+	want(t, result(t, two), futex.ErrBrokenBarrier)
+	want(t, nothing(bs[2].Wait(ctx)), futex.ErrBrokenBarrier)
 	if !bs[0].Broken() || bs[0].Waiting() != 0 {
 		t.Error("the barrier is not broken")
 	}
@@ -100,7 +100,7 @@ func TestBarrierAbortAndReset(t *testing.T) {
 	one = comes(bs[0], ctx)
 	awaitParties(t, bs[2], 1)
 	ok(t, bs[2].Reset())
-	want(t, result(t, one), futex.ErrBroken)
+	want(t, result(t, one), futex.ErrBrokenBarrier)
 	if bs[2].Broken() {
 		t.Error("a reset barrier is broken")
 	}
@@ -111,9 +111,9 @@ func TestBarrierAbortAndReset(t *testing.T) {
 	awaitParties(t, bs[2], 2)
 	cancel()
 	err = result(t, one)
-	want(t, err, futex.ErrBroken)
+	want(t, err, futex.ErrBrokenBarrier)
 	want(t, err, context.Canceled)
-	want(t, result(t, two), futex.ErrBroken)
+	want(t, result(t, two), futex.ErrBrokenBarrier)
 	pass()
 }
 
@@ -125,7 +125,7 @@ func TestBarrierAction(t *testing.T) {
 	one := comes(bs[0], ctx)
 	awaitParties(t, bs[0], 1)
 	want(t, nothing(bs[1].WaitAction(ctx, func() error { return bad })), bad)
-	want(t, result(t, one), futex.ErrBroken)
+	want(t, result(t, one), futex.ErrBrokenBarrier)
 	ok(t, bs[0].Reset())
 	one = comes(bs[0], ctx)
 	awaitParties(t, bs[0], 1)
@@ -137,14 +137,14 @@ func TestBarrierAction(t *testing.T) {
 		}()
 		_, _ = bs[1].WaitAction(ctx, func() error { panic("bad") })
 	}()
-	want(t, result(t, one), futex.ErrBroken)
+	want(t, result(t, one), futex.ErrBrokenBarrier)
 	ok(t, bs[0].Reset())
 	// Aborted, or reset, while the action runs: nobody passes.
 	for _, end := range []func() error{bs[0].Abort, bs[0].Reset} {
 		one = comes(bs[0], ctx)
 		awaitParties(t, bs[0], 1)
-		want(t, nothing(bs[1].WaitAction(ctx, func() error { return end() })), futex.ErrBroken)
-		want(t, result(t, one), futex.ErrBroken)
+		want(t, nothing(bs[1].WaitAction(ctx, func() error { return end() })), futex.ErrBrokenBarrier)
+		want(t, result(t, one), futex.ErrBrokenBarrier)
 		ok(t, bs[0].Reset())
 	}
 	one = comes(bs[0], ctx)
@@ -162,23 +162,23 @@ func TestBarrierOfTheDead(t *testing.T) {
 	one, two := comes(bs[0], ctx), comes(bs[1], ctx)
 	awaitParties(t, bs[2], 2)
 	die(2)
-	want(t, result(t, one), futex.ErrBroken)
+	want(t, result(t, one), futex.ErrBrokenBarrier)
 	want(t, result(t, two), futex.ErrClosed)
-	want(t, nothing(bs[2].Wait(ctx)), futex.ErrBroken)
+	want(t, nothing(bs[2].Wait(ctx)), futex.ErrBrokenBarrier)
 	ok(t, bs[2].Reset())
 
 	bs = newBarriers(t, 2, all.one(1), all.one(3), all.one(4))
 	two = comes(bs[1], ctx)
 	awaitParties(t, bs[0], 1)
 	die(3)
-	want(t, nothing(bs[0].Wait(ctx)), futex.ErrBroken)
+	want(t, nothing(bs[0].Wait(ctx)), futex.ErrBrokenBarrier)
 	want(t, result(t, two), futex.ErrClosed)
 	ok(t, bs[0].Reset())
 	one = comes(bs[0], ctx)
 	awaitParties(t, bs[0], 1)
 	want(t, nothing(bs[2].WaitAction(ctx, func() error {
 		die(4)
-		want(t, result(t, one), futex.ErrBroken)
+		want(t, result(t, one), futex.ErrBrokenBarrier)
 		return nil
 	})), futex.ErrClosed)
 	if !bs[0].Broken() {

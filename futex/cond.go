@@ -21,7 +21,7 @@ type Locker interface {
 }
 
 func (m *Mutex) holdsHere() bool {
-	owner, held := m.Locked()
+	owner, held := m.Holder()
 	return held && owner == m.who.Self()
 }
 
@@ -30,7 +30,7 @@ func (m *Mutex) release() (int, error) { return 1, m.Unlock() }
 func (m *Mutex) retake(ctx context.Context, _ int) error { return m.Lock(ctx) }
 
 func (l *RWMutex) holdsHere() bool {
-	owner, held := l.Locked()
+	owner, held := l.Holder()
 	return held && owner == l.who.Self()
 }
 

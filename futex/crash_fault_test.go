@@ -175,7 +175,7 @@ func TestStopMutex(t *testing.T) {
 			short, cancel := context.WithTimeout(context.Background(), 120*time.Millisecond)
 			defer cancel()
 			err = m.Lock(short)
-			owner, held := m.Locked()
+			owner, held := m.Holder()
 			switch {
 			case slices.Contains(holds, point):
 				wantErr(t, err, context.DeadlineExceeded)

@@ -54,7 +54,7 @@ func (l *RLock) Source() *Source { return l.m.Source() }
 func (s *permits) Source() *Source {
 	return &Source{
 		Event: s.event,
-		Ready: func() (bool, error) { n, err := s.Free(); return n > 0, err },
+		Ready: func() (bool, error) { n, err := s.Value(); return n > 0, err },
 		Idle: func() error {
 			me, err := s.self()
 			if err == nil {

@@ -117,7 +117,7 @@ func TestRWMutexModel(t *testing.T) {
 				m.enter(t, i)
 			},
 			"": func(t *rapid.T) {
-				owner, held := m.l[1].Locked()
+				owner, held := m.l[1].Holder()
 				owned(t, owner, held, m.word)
 				readers := m.l[1].Readers()
 				for i := 1; i <= 3; i++ {
@@ -143,8 +143,8 @@ type permitsModel struct {
 type tryPermits interface {
 	TryAcquire() error
 	Release() error
-	Free() (int, error)
-	Held() (map[uint32]int, error)
+	Value() (int, error)
+	Holders() (map[uint32]int, error)
 	Cap() int
 }
 
@@ -178,7 +178,7 @@ func (m *permitsModel) dead(token uint32) bool { return !slices.Contains(m.token
 
 // lost finds out whose permit was taken: that of one of those who may be robbed.
 func (m *permitsModel) lost(t *rapid.T, may func(token uint32) bool) {
-	now, err := m.s[1].Held()
+	now, err := m.s[1].Holders()
 	wants(t, "Held", err, nil)
 	for token, n := range m.held {
 		if now[token] == n-1 && may(token) {
@@ -250,9 +250,9 @@ func (m *permitsModel) run(t *rapid.T, actions map[string]func(*rapid.T)) {
 		m.enter(t, i)
 	}
 	actions[""] = func(t *rapid.T) {
-		free, err := m.s[1].Free()
-		wants(t, "Free", err, nil)
-		held, err := m.s[2].Held()
+		free, err := m.s[1].Value()
+		wants(t, "Value", err, nil)
+		held, err := m.s[2].Holders()
 		wants(t, "Held", err, nil)
 		if free != m.free || !maps.Equal(held, m.held) || m.s[3].Cap() != modelMax {
 			t.Fatalf("%d are free and held are %v of %d, want %d and %v", free, held, m.s[3].Cap(), m.free, m.held)

@@ -103,7 +103,7 @@ func TestMutexModel(t *testing.T) {
 				m.enter(t, i)
 			},
 			"": func(t *rapid.T) {
-				owner, held := m.m[1].Locked()
+				owner, held := m.m[1].Holder()
 				owned(t, owner, held, m.word)
 			},
 		})
@@ -179,7 +179,7 @@ func TestRLockModel(t *testing.T) {
 				m.enter(t, i)
 			},
 			"": func(t *rapid.T) {
-				owner, held := m.h[2].Locked()
+				owner, held := m.h[2].Holder()
 				owned(t, owner, held, m.word)
 				for i := 2; i < 8; i++ {
 					if d := m.h[i].Depth(); m.holder == i && d != m.depth || m.holder != i && d != 0 {

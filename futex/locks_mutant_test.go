@@ -87,7 +87,7 @@ var mutantCases = map[string]func(limit func() context.Context, one, two futex.P
 		if errors.Is(err, context.DeadlineExceeded) {
 			return takenIff(err, dead)
 		}
-		if errors.Is(err, futex.ErrBroken) {
+		if errors.Is(err, futex.ErrBrokenBarrier) {
 			err = nil
 		}
 		return takenIff(err, dead)

@@ -185,7 +185,7 @@ func (s *lockScene) take(ctx context.Context) error {
 			err = s.mu.MarkConsistent()
 		}
 		if err != nil {
-			if _, held := s.mu.Locked(); held {
+			if _, held := s.mu.Holder(); held {
 				_ = s.mu.Unlock()
 			}
 			return err
@@ -199,7 +199,7 @@ func (s *lockScene) take(ctx context.Context) error {
 // meet passes the barrier; whoever finds it broken resets it.
 func (s *lockScene) meet(ctx context.Context) (passed bool, err error) {
 	_, err = s.bar.WaitAction(ctx, func() error { s.add(actions, 1); fault.Point("scene.action"); return nil })
-	if errors.Is(err, futex.ErrBroken) && ctx.Err() == nil {
+	if errors.Is(err, futex.ErrBrokenBarrier) && ctx.Err() == nil {
 		err = nil
 		if s.bar.Broken() {
 			err = s.bar.Reset()

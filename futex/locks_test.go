@@ -141,7 +141,7 @@ var lockCases = map[string]lockCase{
 		return []func(context.Context) error{
 			s.Acquire, func(context.Context) error { return s.TryAcquire() }, s.Acquire, s.Consume,
 			func(context.Context) error { return s.Release() }, func(context.Context) error { return s.TryConsume() },
-			func(context.Context) error { _, err := s.Free(); return err }, func(context.Context) error { _, err := s.Held(); return err },
+			func(context.Context) error { _, err := s.Value(); return err }, func(context.Context) error { _, err := s.Holders(); return err },
 		}, nil
 	}},
 	"bounded": {futex.SemaphoreSize(5), func(mem []byte, who futex.Participants) error {

@@ -342,7 +342,7 @@ var lockWalks = map[string]lockWalk{
 				step("WaitAction of one", func() error { return nothing(one.WaitAction(bg, func() error { return nil })) }),
 				stepErr("WaitAction that fails", errDied, func() error { return nothing(one.WaitAction(bg, func() error { return errDied })) }),
 				step("Reset", one.Reset),
-				stepErr("Wait of two that gives up", futex.ErrBroken, func() error { return nothing(two.Wait(soon(4))) }),
+				stepErr("Wait of two that gives up", futex.ErrBrokenBarrier, func() error { return nothing(two.Wait(soon(4))) }),
 				step("Reset", two.Reset), step("Abort", two.Abort), step("Reset", two.Reset),
 				step("Wait of two, the other comes at once", func() error { return nothing(two.Wait(bg)) }),
 				step("Wait of two, the other comes at once", func() error { return nothing(two.Wait(bg)) }),
@@ -367,7 +367,7 @@ var lockWalks = map[string]lockWalk{
 						go func() { ends <- nothing(b.Wait(bg)) }()
 					}
 					for range parties {
-						if err := <-ends; errors.Is(err, futex.ErrBroken) {
+						if err := <-ends; errors.Is(err, futex.ErrBrokenBarrier) {
 							broken++
 						} else if err != nil {
 							return 0, err

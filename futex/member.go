@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/fb2d3dbd/multiproc/internal/layout"
 )
 
 // Errors of the locks that have places, readers or parties.
@@ -12,11 +14,11 @@ var (
 	// reader does not have the lock: somebody must take it for writing, mend, and call MarkConsistent.
 	ErrDamaged = errors.New("what the lock guards is damaged: a writer died, and nobody has mended it")
 	// ErrTooMany says that every place in the object's memory is taken; make the object with more.
-	ErrTooMany = errors.New("all places in the object are taken")
+	ErrTooMany = layout.ErrTooMany
 	// ErrBound says that a permit was released that nobody holds: the semaphore has all it can have.
 	ErrBound = errors.New("the semaphore has as many permits as it can have")
-	// ErrBroken says that a barrier is broken: a member died or gave up, its action failed, or somebody called Abort or Reset.
-	ErrBroken = errors.New("the barrier is broken")
+	// ErrBrokenBarrier says that a barrier is broken: a member died or gave up, its action failed, or somebody called Abort or Reset.
+	ErrBrokenBarrier = errors.New("the barrier is broken")
 )
 
 // A member is what the locks know of this process and of the others.

@@ -296,8 +296,8 @@ func (m *Mutex) MarkConsistent() error {
 	}
 }
 
-// Locked reports whether somebody holds the lock, and the token of the process that does.
-func (m *Mutex) Locked() (owner uint32, held bool) {
+// Holder returns the token of the process that holds the lock; held is false when nobody does.
+func (m *Mutex) Holder() (owner uint32, held bool) {
 	w := atomic.LoadUint32(m.word)
 	if isFree(w) || m.me() == 0 { // closed here, the word is nobody's
 		return 0, false

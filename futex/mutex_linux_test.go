@@ -100,7 +100,7 @@ func TestExclusion(t *testing.T) {
 	if n := *wordAt(seg.Bytes(), 8); n != 2*procs*rounds+rounds {
 		t.Errorf("%d rounds were counted, want %d", n, 2*procs*rounds+rounds)
 	}
-	if owner, held := newMutex(t, seg).Locked(); held || owner != 0 {
+	if owner, held := newMutex(t, seg).Holder(); held || owner != 0 {
 		t.Errorf("the lock is held by %#x at the end", owner)
 	}
 }
@@ -120,7 +120,7 @@ func TestOwnerDies(t *testing.T) {
 			<-p.Done()
 			for range 3 {
 				wantErr(t, take(), futex.ErrOwnerDied)
-				if owner, held := m.Locked(); !held || owner != seg.Self() {
+				if owner, held := m.Holder(); !held || owner != seg.Self() {
 					t.Fatalf("after ErrOwnerDied the lock is held by %#x, want %#x", owner, seg.Self())
 				}
 				wantErr(t, m.TryLock(), futex.ErrLocked)
@@ -176,7 +176,7 @@ func TestRefusals(t *testing.T) {
 	p := startHolder(t, seg, 0)
 	tok := atomic.LoadUint32(wordAt(seg.Bytes(), 12))
 	for range 2 {
-		if owner, held := m.Locked(); !held || owner != tok {
+		if owner, held := m.Holder(); !held || owner != tok {
 			t.Errorf("Locked returned %#x, %v; the owner is %#x", owner, held, tok)
 		}
 		wantErr(t, m.TryLock(), futex.ErrLocked)
@@ -225,7 +225,7 @@ func TestClosed(t *testing.T) {
 			t.Errorf("%s after Close returned %v", name, err)
 		}
 	}
-	if owner, held := m.Locked(); held {
+	if owner, held := m.Holder(); held {
 		t.Errorf("a mutex without memory is held by %#x", owner)
 	}
 }
@@ -245,7 +245,7 @@ func FuzzMutexWord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, w uint32) {
 		for name, take := range map[string]func(context.Context) error{"Lock": m.Lock, "TryLock": func(context.Context) error { return m.TryLock() }} {
 			atomic.StoreUint32(wordAt(seg.Bytes(), 0), w)
-			m.Locked()
+			m.Holder()
 			ctx, cancel := context.WithTimeout(proctest.Context(t), time.Minute)
 			if w>>2 == self {
 				cancel() // it is held, by ourselves

@@ -141,8 +141,8 @@ func (l *RLock) MarkConsistent() error {
 	return l.m.MarkConsistent()
 }
 
-// Locked reports whether somebody holds the lock, and the token of the process that does.
-func (l *RLock) Locked() (owner uint32, held bool) { return l.m.Locked() }
+// Holder returns the token of the process that holds the lock; held is false when nobody does.
+func (l *RLock) Holder() (owner uint32, held bool) { return l.m.Holder() }
 
 // Depth returns how often this handle has locked the lock.
 func (l *RLock) Depth() int {

@@ -18,7 +18,7 @@ func TestRLock(t *testing.T) {
 	ok(t, a.Lock(ended()))
 	ok(t, a.TryLock())
 	ok(t, a.Lock(ended()))
-	if owner, held := b.Locked(); owner != 1 || !held || a.Depth() != 3 || b.Depth() != 0 {
+	if owner, held := b.Holder(); owner != 1 || !held || a.Depth() != 3 || b.Depth() != 0 {
 		t.Errorf("the owner is %d, %v; depths %d and %d", owner, held, a.Depth(), b.Depth())
 	}
 	other := a.Handle()
@@ -92,7 +92,7 @@ func TestRLockHandles(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if _, held := first.Locked(); held || first.Depth() != 0 {
+	if _, held := first.Holder(); held || first.Depth() != 0 {
 		t.Error("the lock is held after as many Unlocks as Locks")
 	}
 }

@@ -222,8 +222,8 @@ func (l *RWMutex) MarkConsistent() error {
 	return l.confirm(me)
 }
 
-// Locked reports whether somebody holds the lock for writing, and the token of the process that does.
-func (l *RWMutex) Locked() (owner uint32, held bool) {
+// Holder returns the token of the process that holds the lock for writing; held is false when nobody does.
+func (l *RWMutex) Holder() (owner uint32, held bool) {
 	w := atomic.LoadUint32(l.writer)
 	if w&holds == 0 {
 		return 0, false

@@ -50,13 +50,13 @@ func TestRWMutex(t *testing.T) {
 		return err == futex.ErrLocked
 	})
 	none(t, writes)
-	if _, held := c.Locked(); held {
+	if _, held := c.Holder(); held {
 		t.Error("a writer that waits counts as one that holds")
 	}
 	want(t, b.Unlock(), futex.ErrNotOwner) // it waits
 	ok(t, a.RUnlock())
 	ok(t, result(t, writes))
-	if owner, held := c.Locked(); !held || owner != 2 {
+	if owner, held := c.Holder(); !held || owner != 2 {
 		t.Errorf("the writer is %d, %v", owner, held)
 	}
 	want(t, a.TryLock(), futex.ErrLocked)

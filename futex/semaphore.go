@@ -320,21 +320,21 @@ func (s *permits) add(v view) (done bool, err error) {
 	return atomic.CompareAndSwapUint64(s.at(i), w, pack(version+1, permitFree, 0)), nil
 }
 
-// Free returns the number of free permits at an instant; those of the dead whom nobody has found yet are not among them.
-func (s *permits) Free() (int, error) {
+// Value returns the number of free permits at an instant; those of the dead whom nobody has found yet are not among them.
+func (s *permits) Value() (int, error) {
 	free, _, err := s.count()
 	return free, err
 }
 
-// Held returns for each process that holds permits how many.
-func (s *permits) Held() (map[uint32]int, error) {
+// Holders returns for each process that holds permits how many.
+func (s *permits) Holders() (map[uint32]int, error) {
 	_, held, err := s.count()
 	return held, err
 }
 
 // Locked reports whether no permit is free.
 func (s *permits) Locked() bool {
-	free, err := s.Free()
+	free, err := s.Value()
 	return err == nil && free == 0
 }
 

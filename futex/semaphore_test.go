@@ -19,9 +19,9 @@ func newSemaphore(t testing.TB, free, max int, who ...futex.Participants) []*fut
 	return all
 }
 
-func free(t testing.TB, s interface{ Free() (int, error) }, n int) {
+func free(t testing.TB, s interface{ Value() (int, error) }, n int) {
 	t.Helper()
-	if got := must(s.Free())(t); got != n {
+	if got := must(s.Value())(t); got != n {
 		t.Fatalf("%d permits are free, want %d", got, n)
 	}
 }
@@ -34,7 +34,7 @@ func TestSemaphore(t *testing.T) {
 	ok(t, s[1].TryAcquire())
 	want(t, s[0].TryAcquire(), futex.ErrLocked)
 	want(t, s[1].Acquire(ended()), context.Canceled)
-	if held := must(s[0].Held())(t); held[1] != 1 || held[2] != 1 || !s[0].Locked() {
+	if held := must(s[0].Holders())(t); held[1] != 1 || held[2] != 1 || !s[0].Locked() {
 		t.Errorf("the permits are held by %v", held)
 	}
 	c := waiting(func() error { return s[0].Acquire(context.Background()) })
@@ -103,7 +103,7 @@ func TestSemaphoreOfTheDead(t *testing.T) {
 	want(t, s[0].TryAcquire(), futex.ErrLocked)
 	all.kill(3)
 	ok(t, s[0].TryAcquire())
-	if held := must(s[0].Held())(t); held[1] != 3 {
+	if held := must(s[0].Holders())(t); held[1] != 3 {
 		t.Errorf("the permits are held by %v", held)
 	}
 }
@@ -142,7 +142,7 @@ func TestSemaphoreCounts(t *testing.T) {
 	}
 	wg.Wait()
 	free(t, s[0], permits)
-	if held := must(s[0].Held())(t); len(held) != 0 {
+	if held := must(s[0].Holders())(t); len(held) != 0 {
 		t.Errorf("permits are held by %v", held)
 	}
 }

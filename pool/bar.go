@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Bar returns a CallOptions.Progress that shows how far a call is: on a terminal one line that is drawn again and again, elsewhere a line for each tenth. It needs to
+// ProgressBar returns a CallOptions.Progress that shows how far a call is: on a terminal one line that is drawn again and again, elsewhere a line for each tenth. It needs to
 // know nothing of the terminal but that it is one, and keeps to 79 columns.
-func Bar(f *os.File, label string) func(done, total int) {
+func ProgressBar(f *os.File, label string) func(done, total int) {
 	b := &bar{f: f, label: label, begin: time.Now(), tenth: -1}
 	if st, err := f.Stat(); err == nil {
 		b.terminal = st.Mode()&os.ModeCharDevice != 0

@@ -34,7 +34,7 @@ func TestBar(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	show := Bar(f, "work")
+	show := ProgressBar(f, "work")
 	for i := range 1001 {
 		show(i, 1000)
 	}

@@ -20,7 +20,7 @@ func TestWorkerDeath(t *testing.T) {
 	ctx := proctest.Context(t)
 	for _, chunk := range []int{0, 1, 4, 100} {
 		in := slices.Repeat([]string{"echo x", "kill", "echo y", "exit", "echo z", "crash oh"}, 3)
-		got, err := p.With(pool.CallOptions{Chunk: chunk}).Map(ctx, in)
+		got, err := p.With(&pool.CallOptions{Chunk: chunk}).Map(ctx, in)
 		var m *pool.MapError
 		if !errors.As(err, &m) || len(m.Tasks) != 9 {
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func TestIdleWorkersKilled(t *testing.T) {
 func TestRetries(t *testing.T) {
 	p := start(t, act, &pool.Options{Workers: 2, Process: quiet(t)})
 	ctx := proctest.Context(t)
-	q := p.With(pool.CallOptions{Retries: 2, Chunk: 3})
+	q := p.With(&pool.CallOptions{Retries: 2, Chunk: 3})
 	got, err := q.Map(ctx, []string{"echo a", "kill", "echo b"})
 	var m *pool.MapError
 	if !errors.As(err, &m) || len(m.Tasks) != 1 || !slices.Equal(got, []string{"a", "", "b"}) {
@@ -81,7 +81,7 @@ func TestRetries(t *testing.T) {
 	}
 	once := start(t, dieOnce, &pool.Options{Workers: 1})
 	first := t.TempDir() + "/first"
-	if v, err := once.With(pool.CallOptions{Retries: 1}).Apply(ctx, first); v != "second" || err != nil {
+	if v, err := once.With(&pool.CallOptions{Retries: 1}).Apply(ctx, first); v != "second" || err != nil {
 		t.Error(v, err)
 	}
 	if _, err := p.Apply(ctx, "kill"); errors.Is(err, pool.ErrPoison) {
@@ -136,7 +136,7 @@ func TestCancelWaiting(t *testing.T) {
 		p := start(t, act, &pool.Options{Workers: 1, Grace: 50 * time.Millisecond})
 		ctx, cancel := context.WithCancel(proctest.Context(t))
 		mark := t.TempDir() + "/ran"
-		h := p.With(pool.CallOptions{Chunk: chunk}).MapAsync(ctx, append([]string{"wait"}, slices.Repeat([]string{"wait"}, 49)...))
+		h := p.With(&pool.CallOptions{Chunk: chunk}).MapAsync(ctx, append([]string{"wait"}, slices.Repeat([]string{"wait"}, 49)...))
 		proctest.Eventually(t, func() bool { return p.Stats().Begun == 50 }, "all are handed over")
 		cancel()
 		_, err := h.Get(context.Background())
@@ -158,13 +158,13 @@ func TestCancelWaiting(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	ctx := proctest.Context(t)
 	patient := start(t, act, &pool.Options{Workers: 1, Grace: time.Minute})
-	got, err := patient.With(pool.CallOptions{Timeout: time.Second, Chunk: 4}).Map(ctx, []string{"echo a", "wait", "echo b"})
+	got, err := patient.With(&pool.CallOptions{Timeout: time.Second, Chunk: 4}).Map(ctx, []string{"echo a", "wait", "echo b"})
 	if e := taskError(t, err); e.Index != 1 || !errors.Is(e, context.DeadlineExceeded) || errors.Is(e, pool.ErrTimeout) || got[0] != "a" || got[2] != "b" {
 		t.Error(got, err)
 	}
 	finish(t, patient)
 	p := start(t, act, &pool.Options{Workers: 1, Grace: 40 * time.Millisecond})
-	_, err = p.With(pool.CallOptions{Timeout: 50 * time.Millisecond}).Apply(ctx, "ignore")
+	_, err = p.With(&pool.CallOptions{Timeout: 50 * time.Millisecond}).Apply(ctx, "ignore")
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, pool.ErrTimeout) {
 		t.Error(err)
 	}

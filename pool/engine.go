@@ -79,8 +79,8 @@ func newEngine(name string, o Options, room int, start starter) (*engine, error)
 	if _, err := shm.Default(); err != nil { // what handles in arguments and results refer to
 		return nil, err
 	}
-	to := ringbuf.MPMCOptions{Capacity: taskMessages, MessageSize: taskInline, Arena: o.Bytes, Zeroed: true}
-	ro := ringbuf.MPMCOptions{Capacity: resultMessages, MessageSize: resultInline, Arena: o.Bytes, Zeroed: true}
+	to := ringbuf.MPMCOptions{Capacity: taskMessages, MessageSize: taskInline, Bytes: o.Bytes, Zeroed: true}
+	ro := ringbuf.MPMCOptions{Capacity: resultMessages, MessageSize: resultInline, Bytes: o.Bytes, Zeroed: true}
 	tsize, err := ringbuf.MPMCSize(&to)
 	if err != nil {
 		return nil, fmt.Errorf("pool: Options.Bytes: %w", err)
@@ -276,7 +276,7 @@ func (e *engine) join(ctx context.Context) error {
 	open := e.open && e.broken == nil
 	e.mu.Unlock()
 	if open {
-		return ErrRunning
+		return ErrOpen
 	}
 	past := make(chan struct{})
 	select {

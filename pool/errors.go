@@ -26,16 +26,17 @@ var (
 	// ErrTimeout says that the task exceeded CallOptions.Timeout and did not end within the grace, so that its worker was ended. It matches
 	// context.DeadlineExceeded.
 	ErrTimeout error = timeoutError{}
-	// ErrRunning says that Join was called before Close or Terminate.
-	ErrRunning = errors.New("pool: still open: Close or Terminate it before Join")
+	// ErrOpen says that Join was called before Close or Terminate.
+	ErrOpen = errors.New("pool: still open: Close or Terminate it before Join")
 	// ErrEncoding says that an argument or a result could not be sent: its encoding failed, or it is larger than Options.Bytes. It may have been run.
 	ErrEncoding = errors.New("pool: the value cannot be sent")
-	// ErrFork says that a pool cannot be made of forked workers: it starts workers at any time, from a process in which goroutines of its own wait on shared memory, and such a process cannot be forked.
-	// Workers that begin with what was prepared once are those of multiproc.ForkServer. It matches errors.ErrUnsupported.
-	ErrFork = fmt.Errorf("pool: workers cannot be started by the method fork, for a pool has goroutines of its own: set Options.Process.Method to forkserver or spawn: %w", errors.ErrUnsupported)
 	// ErrCorrupt says that what stands in the pool's memory cannot be.
 	ErrCorrupt = multiproc.ErrCorrupt
 )
+
+// A pool starts workers at any time, from a process in which goroutines of its own wait on shared memory, and such a process cannot be forked. Workers that begin with
+// what was prepared once are those of multiproc.ForkServer.
+var errFork = fmt.Errorf("pool: workers cannot be started by the method fork, for a pool has goroutines of its own: set Options.Process.Method to forkserver or spawn: %w", errors.ErrUnsupported)
 
 // A TaskError says which task failed. Err is what its function returned (a [RemoteError]), a [WorkerDiedError], or why it was not run or not
 // finished.

@@ -58,7 +58,7 @@ func TestErrorsOfTheFunction(t *testing.T) {
 func TestMapErrors(t *testing.T) {
 	p := start(t, act, nil)
 	for _, chunk := range []int{0, 1, 5, 12} {
-		got, err := p.With(pool.CallOptions{Chunk: chunk}).Map(proctest.Context(t),
+		got, err := p.With(&pool.CallOptions{Chunk: chunk}).Map(proctest.Context(t),
 			[]string{"echo a", "error b", "panic c", "echo d", "goexit", "goexit", "echo e", "nonsense", "echo f", "goexit"})
 		if want := []string{"a", "", "", "d", "", "", "e", "", "f", ""}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
@@ -116,7 +116,7 @@ func TestEncodingErrors(t *testing.T) {
 	}
 	in := slices.Repeat([]fickle{{"unsendable"}, {"ok"}, {"un-unsendable"}, {"unreadable"}}, 10)
 	for _, chunk := range []int{0, 1, 3, 40} {
-		got, err := p.With(pool.CallOptions{Chunk: chunk}).Map(ctx, in)
+		got, err := p.With(&pool.CallOptions{Chunk: chunk}).Map(ctx, in)
 		var m *pool.MapError
 		if !errors.As(err, &m) || len(m.Tasks) != 30 || m.NotBegun != 0 {
 			t.Fatal(err)

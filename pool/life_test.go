@@ -37,7 +37,7 @@ func TestTasksPerWorker(t *testing.T) {
 	p := start(t, act, &pool.Options{Workers: 3, TasksPerWorker: 10})
 	ctx := proctest.Context(t)
 	for _, chunk := range []int{1, 7, 100} {
-		got, err := p.With(pool.CallOptions{Chunk: chunk}).Map(ctx, slices.Repeat([]string{"pid"}, 100))
+		got, err := p.With(&pool.CallOptions{Chunk: chunk}).Map(ctx, slices.Repeat([]string{"pid"}, 100))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ var hoard = pool.NewFunc("hoard", func(ctx context.Context, n int) (int, error) 
 
 func TestMemoryLimit(t *testing.T) {
 	p := start(t, hoard, &pool.Options{Workers: 2, MemoryLimit: 100 << 20})
-	got, err := p.With(pool.CallOptions{Chunk: 4}).Map(proctest.Context(t), []int{1 << 20, 200 << 20, 1 << 20, 2 << 20})
+	got, err := p.With(&pool.CallOptions{Chunk: 4}).Map(proctest.Context(t), []int{1 << 20, 200 << 20, 1 << 20, 2 << 20})
 	var m *pool.MapError
 	if !errors.As(err, &m) || len(m.Tasks) != 1 || m.Tasks[0].Index != 1 || !errors.Is(err, pool.ErrMemory) || got[3] != 2<<20 {
 		t.Error(got, err)

@@ -15,7 +15,7 @@ type Options struct {
 	// Workers is the number of processes. 0 means one for each CPU that this program may use (runtime.GOMAXPROCS).
 	Workers int
 	// Process says how the workers are started. Its Name, by default that of the function, is followed by a number. Its Method is multiproc.Spawn or
-	// multiproc.ForkServer, by default that of multiproc.SetStartMethod; multiproc.Fork is refused, see ErrFork.
+	// multiproc.ForkServer, by default that of multiproc.SetStartMethod; multiproc.Fork is refused, with an error that matches errors.ErrUnsupported.
 	Process multiproc.ProcessOptions
 	// TasksPerWorker is how many tasks a worker begins before it is replaced by a fresh one. 0 means any number.
 	TasksPerWorker int
@@ -68,7 +68,7 @@ func (o *Options) complete(name string) (Options, error) {
 	or(&c.Process.Name, name)
 	or(&c.Process.Method, multiproc.DefaultStartMethod()) // for all workers of this pool, those that take the place of others too
 	if c.Process.Method == multiproc.Fork {
-		return c, ErrFork
+		return c, errFork
 	}
 	if err := c.Process.Method.Available(); err != nil {
 		return c, fmt.Errorf("pool: Options.Process.Method: %w", err)
@@ -86,7 +86,7 @@ func or[T comparable](v *T, def T) {
 	}
 }
 
-// CallOptions are for the calls of a pool; see [Pool.With]. The zero value works.
+// CallOptions are for the calls of a pool; see [Pool.With]. Nil and the zero value work.
 type CallOptions struct {
 	// Chunk is how many tasks travel in one message. 0 means as many as take about 200 microseconds, by the cost that was measured so far.
 	Chunk int
@@ -134,7 +134,12 @@ func New[In, Out any](f *Func[In, Out], o *Options) (*Pool[In, Out], error) {
 }
 
 // With returns the same pool with other options for its calls.
-func (p *Pool[In, Out]) With(c CallOptions) *Pool[In, Out] { return &Pool[In, Out]{p.e, p.f, c} }
+func (p *Pool[In, Out]) With(o *CallOptions) *Pool[In, Out] {
+	if o == nil {
+		o = &CallOptions{}
+	}
+	return &Pool[In, Out]{p.e, p.f, *o}
+}
 
 // Close ends the intake: later calls return ErrClosed; what was begun is finished, and then the workers leave.
 func (p *Pool[In, Out]) Close() error { return p.e.close() }

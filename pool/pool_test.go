@@ -29,7 +29,7 @@ func TestMap(t *testing.T) {
 	ctx := proctest.Context(t)
 	for _, n := range []int{0, 1, 10, 100, 50_000} {
 		for _, chunk := range []int{0, 1, 20, 100_000} {
-			got, err := p.With(pool.CallOptions{Chunk: chunk}).Map(ctx, numbers(n))
+			got, err := p.With(&pool.CallOptions{Chunk: chunk}).Map(ctx, numbers(n))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +46,7 @@ func TestMapStructArguments(t *testing.T) {
 	for i := range 100 {
 		in = append(in, pair{i, 99 - i})
 	}
-	got, err := p.With(pool.CallOptions{Chunk: 20}).Map(ctx, in)
+	got, err := p.With(&pool.CallOptions{Chunk: 20}).Map(ctx, in)
 	also, err2 := p.MapAsync(ctx, in).Get(ctx)
 	if err != nil || err2 != nil || !slices.Equal(got, also) {
 		t.Fatal(err, err2)
@@ -74,7 +74,7 @@ func TestIMap(t *testing.T) {
 	ctx := proctest.Context(t)
 	for _, n := range []int{0, 10, 1000} {
 		for _, o := range []pool.CallOptions{{}, {Chunk: 100}, {Chunk: 1, Window: 1}, {Chunk: 7, Window: 3}, {Window: 5000}} {
-			q := p.With(o)
+			q := p.With(&o)
 			squares(t, collect(t, q.IMap(ctx, slices.Values(numbers(n)))), n)
 			got := collect(t, q.IMapUnordered(ctx, slices.Values(numbers(n))))
 			slices.Sort(got)
@@ -101,7 +101,7 @@ func TestIMapIsLazy(t *testing.T) {
 		}
 	}
 	seen := 0
-	for v, err := range p.With(pool.CallOptions{Window: window}).IMap(proctest.Context(t), endless) {
+	for v, err := range p.With(&pool.CallOptions{Window: window}).IMap(proctest.Context(t), endless) {
 		if err != nil || v != seen*seen {
 			t.Fatal(v, err)
 		}
@@ -129,7 +129,7 @@ func TestIMapWithASlowInput(t *testing.T) {
 		}
 	}
 	n := 0
-	for v, err := range p.With(pool.CallOptions{Chunk: 10}).IMap(proctest.Context(t), slow) {
+	for v, err := range p.With(&pool.CallOptions{Chunk: 10}).IMap(proctest.Context(t), slow) {
 		if err != nil || v != n*n {
 			t.Fatal(v, err)
 		}
@@ -161,7 +161,7 @@ func TestIMapPanickingInput(t *testing.T) {
 			var got []int
 			caught := func() (v any) {
 				defer func() { v = recover() }()
-				q := p.With(pool.CallOptions{Chunk: c.chunk})
+				q := p.With(&pool.CallOptions{Chunk: c.chunk})
 				seq := q.IMap(proctest.Context(t), input)
 				if unordered {
 					seq = q.IMapUnordered(proctest.Context(t), input)
@@ -239,10 +239,10 @@ func TestMakePool(t *testing.T) {
 	if n := len(p.Workers()); n != 3 {
 		t.Errorf("%d workers", n)
 	}
-	if err := p.Join(t.Context()); !errors.Is(err, pool.ErrRunning) {
+	if err := p.Join(t.Context()); !errors.Is(err, pool.ErrOpen) {
 		t.Error(err)
 	}
-	if _, err := p.With(pool.CallOptions{Chunk: -1}).Map(t.Context(), []int{1}); err == nil {
+	if _, err := p.With(&pool.CallOptions{Chunk: -1}).Map(t.Context(), []int{1}); err == nil {
 		t.Error("a chunk of -1 was taken")
 	}
 	finish(t, p)
@@ -296,7 +296,7 @@ func TestTerminate(t *testing.T) {
 	p := start(t, act, &pool.Options{Workers: 3})
 	ctx := proctest.Context(t)
 	in := slices.Repeat([]string{"ignore"}, 10_000)
-	h := p.With(pool.CallOptions{Chunk: 1}).MapAsync(ctx, in)
+	h := p.With(&pool.CallOptions{Chunk: 1}).MapAsync(ctx, in)
 	proctest.Eventually(t, func() bool { return p.Stats().Begun > 3 }, "tasks begin")
 	if err := p.Terminate(); err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestTerminate(t *testing.T) {
 func TestProgress(t *testing.T) {
 	p := start(t, square, nil)
 	var last, total int
-	q := p.With(pool.CallOptions{Progress: func(n, all int) {
+	q := p.With(&pool.CallOptions{Progress: func(n, all int) {
 		if n < last {
 			t.Errorf("%d after %d", n, last)
 		}

@@ -58,7 +58,7 @@ func appendValue[T any](f form, dst []byte, v *T) ([]byte, error) {
 		if !ok || s.Segment() == nil {
 			return
 		}
-		if d := shm.HasDefault(); d == nil || d.ID() != s.Segment().ID() {
+		if d := shm.PeekDefault(); d == nil || d.ID() != s.Segment().ID() {
 			foreign = fmt.Errorf("the %T stands in segment %#x, which the other side may not have open: pass it in the initializer's argument", h, s.Segment().ID())
 		}
 	})

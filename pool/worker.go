@@ -36,7 +36,7 @@ func (a *workerArg) open() (b board, tasks, results *ringbuf.MPMC, err error) {
 	if b, err = boardAt(mem, a.Slots, a.Crew); err != nil {
 		return b, nil, nil, err
 	}
-	o := &ringbuf.Options{Participants: a.Seg}
+	o := &ringbuf.MPMCOptions{Participants: a.Seg}
 	if tasks, err = ringbuf.OpenMPMC(mem[a.TasksAt:][:a.TasksLen], o); err != nil {
 		return b, nil, nil, err
 	}

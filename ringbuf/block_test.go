@@ -63,7 +63,7 @@ var blockingCalls = []struct {
 }
 
 // eachBlocked runs end while each blocking call is parked, and hands its error to check.
-func eachBlocked(t *testing.T, participants func() (mem []byte, o *ringbuf.Options), run func(t *testing.T, b blocked)) {
+func eachBlocked(t *testing.T, participants func() (mem []byte, o *ringbuf.SPSCOptions), run func(t *testing.T, b blocked)) {
 	for _, tc := range blockingCalls {
 		t.Run(tc.name, func(t *testing.T) {
 			mem, o := participants()
@@ -93,7 +93,7 @@ type blocked struct {
 	done   <-chan error
 }
 
-func onHeap() ([]byte, *ringbuf.Options) { return make([]byte, ringbuf.SPSCSize(64)), nil }
+func onHeap() ([]byte, *ringbuf.SPSCOptions) { return make([]byte, ringbuf.SPSCSize(64)), nil }
 
 // TestBlockedWakes parks each side and gives it what it waits for.
 func TestBlockedWakes(t *testing.T) {

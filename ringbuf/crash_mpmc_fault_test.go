@@ -278,7 +278,7 @@ var settings = []setting{
 	{role: "put", o: roleQueue, busy: true},
 	{role: "get", o: roleQueue, busy: true},
 	{role: "alone", o: roleQueue},
-	{role: "dead", o: ringbuf.MPMCOptions{Capacity: 3, Spares: 6, MessageSize: 32, Arena: 16 << 10, Members: 8, MaxDeliveries: 1}},
+	{role: "dead", o: ringbuf.MPMCOptions{Capacity: 3, Spares: 6, MessageSize: 32, Bytes: 16 << 10, Members: 8, MaxDeliveries: 1}},
 	{role: "mend", o: roleQueue, first: "alone@mpmc.fast.taken"},
 	{role: "mend", o: roleQueue, first: "alone@mpmc.get.taken"},
 	{role: "mend", o: roleQueue, first: "alone@mpmc.release.emptied"},

@@ -19,7 +19,7 @@ import (
 // every message that they put and got, so that it is known to the message what they had done when they died.
 
 // roleQueue is small in everything, so that the roles meet full and empty queues, taken slots and messages that want several units.
-var roleQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 6, MessageSize: 32, Arena: 16 << 10, Members: 8}
+var roleQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 6, MessageSize: 32, Bytes: 16 << 10, Members: 8}
 
 const (
 	roleMessages = 30 // of each sender, at most
@@ -280,7 +280,7 @@ var roleTarget = spawn.NewTarget("ringbuf-role", func(_ context.Context, arg rol
 	if err := fault.Arm(arg.Fault); err != nil {
 		return err
 	}
-	q, err := ringbuf.OpenMPMC(arg.Seg.Bytes(), in(arg.Seg))
+	q, err := ringbuf.OpenMPMC(arg.Seg.Bytes(), manyIn(arg.Seg))
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func Example() {
 
 // The child's side of a ring between two processes.
 var sender = spawn.NewTarget("ringbuf-example-sender", func(ctx context.Context, seg *shm.Segment) error {
-	ring, err := ringbuf.OpenSPSC(seg.Bytes(), &ringbuf.Options{Participants: seg})
+	ring, err := ringbuf.OpenSPSC(seg.Bytes(), &ringbuf.SPSCOptions{Participants: seg})
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Example_processes() {
 		return
 	}
 	defer seg.Close()
-	ring, err := ringbuf.CreateSPSC(seg.Bytes(), &ringbuf.Options{Participants: seg})
+	ring, err := ringbuf.CreateSPSC(seg.Bytes(), &ringbuf.SPSCOptions{Participants: seg})
 	if err != nil {
 		fmt.Println(err)
 		return

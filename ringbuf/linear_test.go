@@ -215,7 +215,7 @@ func (a linearArg) queue(round int) []byte {
 
 var linearTarget = spawn.NewTarget("ringbuf-linear", func(ctx context.Context, a linearArg) error {
 	for round := range linearRounds {
-		q, err := ringbuf.OpenMPMC(a.queue(round), in(a.Queues))
+		q, err := ringbuf.OpenMPMC(a.queue(round), manyIn(a.Queues))
 		if err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func TestLinearProcesses(t *testing.T) {
 	ok(t, err)
 	for round := range linearRounds {
 		o := linearOptions
-		o.Options = *in(seg)
+		o.Participants = seg
 		_, err := ringbuf.CreateMPMC(arg.queue(round), &o)
 		ok(t, err)
 	}

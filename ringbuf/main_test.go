@@ -69,7 +69,7 @@ func newRing(t testing.TB, capacity int, index uint64) (*ringbuf.SPSC, *ringbuf.
 	return sides(t, make([]byte, ringbuf.SPSCSize(capacity)), nil, index)
 }
 
-func sides(t testing.TB, mem []byte, o *ringbuf.Options, index uint64) (*ringbuf.SPSC, *ringbuf.Producer, *ringbuf.Consumer) {
+func sides(t testing.TB, mem []byte, o *ringbuf.SPSCOptions, index uint64) (*ringbuf.SPSC, *ringbuf.Producer, *ringbuf.Consumer) {
 	t.Helper()
 	r, err := ringbuf.CreateSPSC(mem, o)
 	ok(t, err)
@@ -128,8 +128,13 @@ func (c *crowd) kill(token uint32) {
 }
 
 // one returns the options of the participant with this token.
-func (c *crowd) one(token uint32) *ringbuf.Options {
-	return &ringbuf.Options{Participants: member{c, token}}
+func (c *crowd) one(token uint32) *ringbuf.SPSCOptions {
+	return &ringbuf.SPSCOptions{Participants: member{c, token}}
+}
+
+// many is one for a queue.
+func (c *crowd) many(token uint32) *ringbuf.MPMCOptions {
+	return &ringbuf.MPMCOptions{Participants: member{c, token}}
 }
 
 type member struct {

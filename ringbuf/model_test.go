@@ -46,7 +46,7 @@ func newSPSCModel(t *rapid.T) *spscModel {
 
 // fits says what a put of n bytes must answer, from the indices alone.
 func (m *spscModel) fits(n int) error {
-	capacity := m.r.Capacity()
+	capacity := m.r.Cap()
 	switch {
 	case n > m.r.MaxMessage():
 		return ringbuf.ErrTooLarge
@@ -298,8 +298,8 @@ func TestModelSPSC(t *testing.T) {
 				for _, msg := range m.queue {
 					used += ringbuf.MessageSize(len(msg))
 				}
-				if n := m.r.Len(); n < used || n > m.r.Capacity() {
-					t.Fatalf("Len is %d; the messages alone take %d of %d", n, used, m.r.Capacity())
+				if n := m.r.Len(); n < used || n > m.r.Cap() {
+					t.Fatalf("Len is %d; the messages alone take %d of %d", n, used, m.r.Cap())
 				}
 			},
 		})

@@ -27,11 +27,11 @@ var mpmcMagic = layout.Magic("MPRBMPMC")
 type MPMC struct {
 	geometry
 	parts
-	who     futex.Participants
-	coming  func() bool
-	members *owner.Members
-	limit   int // of deliveries
-	blocks  Blocks
+	who      futex.Participants
+	underway func() func() bool // or nil
+	members  *owner.Members
+	limit    int // of deliveries
+	blocks   Blocks
 
 	pipe *PipeEnd // it is a direction of a pipe, whose ends say when there is nobody to wait for
 
@@ -53,14 +53,18 @@ type MPMC struct {
 
 // MPMCOptions are for creating a queue. Nil and the zero value work.
 type MPMCOptions struct {
-	Options
+	// Participants says which of the processes that share the memory are alive, so that the death of one is noticed; see [SPSCOptions].
+	Participants futex.Participants
+	// Underway returns nil, or says that other processes are on their way that are going to open the queue, as one that was just started is: a call then waits
+	// instead of returning ErrPeerDied. Package spawn has one. Nil means that nobody is.
+	Underway func() (still func() bool)
 	// Capacity is the most messages that the queue holds at a time, not counting those taken and not yet acknowledged. 0 means 1024.
 	Capacity int
 	// MessageSize is the size in bytes of a usual message: one of up to this size stands in its slot. 0 means 96.
 	MessageSize int
-	// Arena is the memory in bytes for larger messages, those that wait and those not yet acknowledged; none may be larger. 0 means
+	// Bytes is the memory in bytes for larger messages, those that wait and those not yet acknowledged; none may be larger. 0 means
 	// that there are no larger messages.
-	Arena int
+	Bytes int
 	// Spares is the number of slots for messages that are being put, or were taken and not yet acknowledged. When all are in use a put waits. 0
 	// means as many as Capacity, and at least 128.
 	Spares int
@@ -87,7 +91,7 @@ func (o *MPMCOptions) geometry() (g geometry, err error) {
 		v, most int
 	}{
 		{"Capacity", o.Capacity, maxSlots - 1}, {"Spares", o.Spares, maxSlots - 1}, {"Members", o.Members, maxMembers},
-		{"MaxDeliveries", o.MaxDeliveries, maxDeliveries}, {"MessageSize", o.MessageSize, math.MaxInt32 / 2}, {"Arena", o.Arena, math.MaxInt / 8},
+		{"MaxDeliveries", o.MaxDeliveries, maxDeliveries}, {"MessageSize", o.MessageSize, math.MaxInt32 / 2}, {"Bytes", o.Bytes, math.MaxInt / 8},
 	} {
 		if f.v < 0 || f.v > f.most {
 			return g, fmt.Errorf("ringbuf: MPMCOptions.%s is %d; it must be from 0 to %d", f.name, f.v, f.most)
@@ -106,10 +110,10 @@ func (o *MPMCOptions) geometry() (g geometry, err error) {
 		stride:    uint64(stride),
 		memberMax: or(o.Members, maxMembers),
 	}
-	if arena := o.Arena; arena > g.inline() {
+	if arena := o.Bytes; arena > g.inline() {
 		shift := or(o.unitShift, max(8, bits.Len(uint(arena-1))-10)) // about a thousand units
 		if shift > maxUnitShift {
-			return g, fmt.Errorf("ringbuf: an Arena of %d bytes is too large", arena)
+			return g, fmt.Errorf("ringbuf: Bytes: %d is too large", arena)
 		}
 		g.unitShift = uint8(shift)
 		g.unitCount = uint64((arena + 1<<shift - 1) >> shift)
@@ -157,11 +161,14 @@ func CreateMPMC(mem []byte, o *MPMCOptions) (*MPMC, error) {
 		clear(mem[:g.arenaOff])
 	}
 	h.write(&g, o.MaxDeliveries)
-	return newMPMC(mem, g, o.MaxDeliveries, &o.Options)
+	return newMPMC(mem, g, o.MaxDeliveries, o)
 }
 
-// OpenMPMC opens the queue that another process made in the same memory.
-func OpenMPMC(mem []byte, o *Options) (*MPMC, error) {
+// OpenMPMC opens the queue that another process made in the same memory. Of o it takes Participants and Underway.
+func OpenMPMC(mem []byte, o *MPMCOptions) (*MPMC, error) {
+	if o == nil {
+		o = &MPMCOptions{}
+	}
 	h, err := headerOf(mem)
 	if err != nil {
 		return nil, err
@@ -177,9 +184,9 @@ func OpenMPMC(mem []byte, o *Options) (*MPMC, error) {
 	return newMPMC(mem, g, limit, o)
 }
 
-func newMPMC(mem []byte, g geometry, limit int, o *Options) (*MPMC, error) {
-	who := o.participants()
-	q := &MPMC{geometry: g, who: who, coming: o.coming(), limit: limit}
+func newMPMC(mem []byte, g geometry, limit int, o *MPMCOptions) (*MPMC, error) {
+	who := local(o.Participants)
+	q := &MPMC{geometry: g, who: who, underway: o.Underway, limit: limit}
 	var members []uint64
 	q.parts, members = g.parts(mem[:g.total:g.total])
 	q.members = owner.NewMembers(members, who)
@@ -294,8 +301,8 @@ func (q *MPMC) corrupt(format string, args ...any) error {
 	return fmt.Errorf("ringbuf: %w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// Capacity returns the most messages that the queue holds at a time.
-func (q *MPMC) Capacity() int { return int(q.n) }
+// Cap returns the most messages that the queue holds at a time.
+func (q *MPMC) Cap() int { return int(q.n) }
 
 // MaxMessage returns the size of the largest message in bytes.
 func (q *MPMC) MaxMessage() int { return q.largest() }

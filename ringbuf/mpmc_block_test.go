@@ -22,7 +22,7 @@ func TestQueueBlocks(t *testing.T) {
 			return q
 		},
 		"bytes": func(t *testing.T) *ringbuf.MPMC {
-			q := newQueue(t, ringbuf.MPMCOptions{Capacity: 100, MessageSize: 32, Arena: 2048})
+			q := newQueue(t, ringbuf.MPMCOptions{Capacity: 100, MessageSize: 32, Bytes: 2048})
 			for q.TryPut(content(1, 50)) == nil {
 			}
 			return q
@@ -119,7 +119,7 @@ func TestQueueNotAbandonedDuringRepair(t *testing.T) {
 	wantErr(t, err, ringbuf.ErrEmpty)
 
 	dying := again(t, seg)
-	last, err := ringbuf.OpenMPMC(dying.Bytes(), in(dying))
+	last, err := ringbuf.OpenMPMC(dying.Bytes(), manyIn(dying))
 	ok(t, err)
 	ok(t, last.TryPut([]byte("held")))
 	_, err = last.TryReceive()

@@ -12,7 +12,7 @@ import (
 
 // TestQueueTooLarge is told at once, also when the queue is full, and leaves what a batch has put before.
 func TestQueueTooLarge(t *testing.T) {
-	q := newQueue(t, ringbuf.MPMCOptions{Capacity: 2, Arena: 4096})
+	q := newQueue(t, ringbuf.MPMCOptions{Capacity: 2, Bytes: 4096})
 	big := make([]byte, q.MaxMessage()+1)
 	wantErr(t, q.TryPut(big), ringbuf.ErrTooLarge)
 	n, err := q.PutBatch(context.Background(), [][]byte{content(1, 8), content(2, 8), big})

@@ -64,7 +64,7 @@ func hostileCalls(q *ringbuf.MPMC) error {
 // everything.
 func TestHostileEveryWord(t *testing.T) {
 	watch(t, "a call on a queue one of whose words was written over")
-	o := ringbuf.MPMCOptions{Capacity: 3, Spares: 2, MessageSize: 32, Arena: 1024, Members: 3, MaxDeliveries: 2}
+	o := ringbuf.MPMCOptions{Capacity: 3, Spares: 2, MessageSize: 32, Bytes: 1024, Members: 3, MaxDeliveries: 2}
 	size := queueSize(t, o)
 	mem := guarded(t, size)
 	q, err := ringbuf.CreateMPMC(mem, &o)
@@ -126,8 +126,8 @@ func TestHostileCircle(t *testing.T) {
 // TestQueueBadOptions makes queues that cannot be.
 func TestQueueBadOptions(t *testing.T) {
 	for _, o := range []ringbuf.MPMCOptions{
-		{Capacity: -1}, {Spares: -1}, {Members: -1}, {Members: 4095}, {MaxDeliveries: -1}, {MaxDeliveries: 1 << 15}, {MessageSize: -1}, {Arena: -1},
-		{Capacity: 1 << 20}, {Capacity: 1 << 19, Spares: 1 << 19}, {MessageSize: 1 << 31}, {Arena: 1 << 60},
+		{Capacity: -1}, {Spares: -1}, {Members: -1}, {Members: 4095}, {MaxDeliveries: -1}, {MaxDeliveries: 1 << 15}, {MessageSize: -1}, {Bytes: -1},
+		{Capacity: 1 << 20}, {Capacity: 1 << 19, Spares: 1 << 19}, {MessageSize: 1 << 31}, {Bytes: 1 << 60},
 	} {
 		if n, err := ringbuf.MPMCSize(&o); err == nil {
 			t.Errorf("%+v takes %d bytes", o, n)

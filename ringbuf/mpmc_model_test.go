@@ -47,7 +47,7 @@ func (m *queueMachine) message(t *rapid.T) []byte {
 
 // put checks what a put of msg, which reserves first or not, said.
 func (m *queueMachine) put(t *rapid.T, msg []byte, err, full error) {
-	room := len(m.queue) < m.handles[0].Capacity()
+	room := len(m.queue) < m.handles[0].Cap()
 	switch {
 	case err == nil && (m.closed || !room || len(msg) > m.handles[0].MaxMessage()):
 		t.Fatalf("a put of %d bytes went well with %d messages in the queue, closed %v", len(msg), len(m.queue), m.closed)
@@ -57,7 +57,7 @@ func (m *queueMachine) put(t *rapid.T, msg []byte, err, full error) {
 		wants(t, "put after Close", err, ringbuf.ErrClosed)
 	case len(msg) > m.handles[0].MaxMessage():
 		wants(t, "put of too much", err, ringbuf.ErrTooLarge)
-	case room && len(msg) <= 32 && m.slotsUsed() < m.handles[0].Capacity()+m.spares:
+	case room && len(msg) <= 32 && m.slotsUsed() < m.handles[0].Cap()+m.spares:
 		t.Fatalf("a put of %d bytes with %d messages and %d slots in use: %v", len(msg), len(m.queue), m.slotsUsed(), err)
 	default:
 		wants(t, "put", err, full)
@@ -268,7 +268,7 @@ func TestModelMPMC(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := ringbuf.MPMCOptions{
 			Capacity: rapid.SampledFrom([]int{1, 2, 3, 10}).Draw(t, "capacity"), Spares: rapid.IntRange(1, 5).Draw(t, "spares"), MessageSize: 32,
-			Arena: rapid.SampledFrom([]int{0, 300, 2000}).Draw(t, "arena"), Members: 3, MaxDeliveries: rapid.IntRange(0, 2).Draw(t, "limit"),
+			Bytes: rapid.SampledFrom([]int{0, 300, 2000}).Draw(t, "arena"), Members: 3, MaxDeliveries: rapid.IntRange(0, 2).Draw(t, "limit"),
 		}
 		size, err := ringbuf.MPMCSize(&o)
 		wants(t, "MPMCSize", err, nil)

@@ -18,11 +18,11 @@ func crowdQueue(t *testing.T, o ringbuf.MPMCOptions) (*ringbuf.MPMC, func(token 
 	t.Helper()
 	c := &crowd{}
 	mem := make([]byte, queueSize(t, o))
-	o.Options = *c.one(1)
+	o.Participants = member{c, 1}
 	q, err := ringbuf.CreateMPMC(mem, &o)
 	ok(t, err)
 	return q, func(token uint32) *ringbuf.MPMC {
-		q, err := ringbuf.OpenMPMC(mem, c.one(token))
+		q, err := ringbuf.OpenMPMC(mem, c.many(token))
 		ok(t, err)
 		return q
 	}, c
@@ -131,12 +131,12 @@ func TestQueueLastWords(t *testing.T) {
 func TestQueueMembersFull(t *testing.T) {
 	const members = 1000
 	c := &crowd{}
-	o := ringbuf.MPMCOptions{Capacity: 10, Spares: 400, Members: members, Options: *c.one(1)}
+	o := ringbuf.MPMCOptions{Capacity: 10, Spares: 400, Members: members, Participants: member{c, 1}}
 	mem := make([]byte, queueSize(t, o))
 	q, err := ringbuf.CreateMPMC(mem, &o)
 	ok(t, err)
 	for tok := uint32(2); tok <= members; tok++ {
-		p, err := ringbuf.OpenMPMC(mem, c.one(tok))
+		p, err := ringbuf.OpenMPMC(mem, c.many(tok))
 		ok(t, err)
 		ok(t, p.TryPut(content(uint64(tok), 8)))
 		if tok%3 == 0 {
@@ -148,14 +148,14 @@ func TestQueueMembersFull(t *testing.T) {
 			ok(t, err)
 		}
 	}
-	if _, err = ringbuf.OpenMPMC(mem, c.one(members+1)); err == nil {
+	if _, err = ringbuf.OpenMPMC(mem, c.many(members+1)); err == nil {
 		t.Fatal("one more than Members was let in")
 	}
 	for tok := uint32(2); tok <= members; tok += 2 {
 		c.kill(tok)
 	}
 	for tok := uint32(members + 1); tok <= members+500; tok++ {
-		_, err := ringbuf.OpenMPMC(mem, c.one(tok))
+		_, err := ringbuf.OpenMPMC(mem, c.many(tok))
 		ok(t, err)
 	}
 	ok(t, q.Check())

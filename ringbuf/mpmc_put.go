@@ -115,7 +115,7 @@ func (q *MPMC) claim(me identity, n int) (k uint64, err error) {
 	large := n > q.inline()
 	outside := large && q.isOutside(n)
 	if n < 0 || large && !outside && n > q.largest() {
-		return 0, fmt.Errorf("%w: %d bytes; the queue takes up to %d", ErrTooLarge, n, q.largest())
+		return 0, fmt.Errorf("ringbuf: message %w: %d bytes; the queue takes up to %d", ErrTooLarge, n, q.largest())
 	}
 	t, _, err := q.locate() // a full queue is found out before anything is touched
 	if err != nil {

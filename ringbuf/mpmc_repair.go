@@ -210,6 +210,9 @@ func caretaker(handle weak.Pointer[MPMC]) {
 	})
 }
 
+// coming reports whether a process is on its way that is going to open the queue.
+func (q *MPMC) coming() bool { return q.underway != nil && q.underway() != nil }
+
 // abandoned reports whether nobody is left who could end a wait: for a message with noPut, for room with noGet. A process that has only been
 // seen on the waiting side does not count, one that has done nothing yet does, and so does a dead one whose repair is under way.
 func (q *MPMC) abandoned(me identity, cannot uint64) bool {

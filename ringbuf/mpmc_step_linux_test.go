@@ -40,7 +40,7 @@ type queueSides struct {
 	d   *ringbuf.Delivery
 }
 
-var stepQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 3, MessageSize: 32, Arena: 2048, Members: 6}
+var stepQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 3, MessageSize: 32, Bytes: 2048, Members: 6}
 
 func same(before []int) []int { return before }
 
@@ -103,7 +103,7 @@ func queueSteps() []queueStep {
 	return []queueStep{
 		// What the dead have left: two un-acknowledged messages, one of them large, and a reservation with units.
 		{name: "Open", after: same, do: func(s *queueSides) (err error) {
-			s.q, err = ringbuf.OpenMPMC(s.seg.Bytes()[stepRing:], in(s.seg))
+			s.q, err = ringbuf.OpenMPMC(s.seg.Bytes()[stepRing:], manyIn(s.seg))
 			return err
 		}},
 		{name: "Repair", after: same, do: func(s *queueSides) error { _, err := s.q.Repair(); return err }},
@@ -128,12 +128,12 @@ func queueSteps() []queueStep {
 // stepCorpses leaves behind what the first steps mend: two participants that close their mapping with messages in hand.
 func stepCorpses(t *testing.T, seg *shm.Segment) {
 	o := stepQueue
-	o.Options = *in(seg)
+	o.Participants = seg
 	q, err := ringbuf.CreateMPMC(seg.Bytes()[stepRing:], &o)
 	ok(t, err)
 	for range 2 {
 		s := again(t, seg)
-		dead, err := ringbuf.OpenMPMC(s.Bytes()[stepRing:], in(s))
+		dead, err := ringbuf.OpenMPMC(s.Bytes()[stepRing:], manyIn(s))
 		ok(t, err)
 		if n, err := q.Len(); n == 0 && err == nil {
 			ok(t, q.TryPut(stepLetter(100)))
@@ -175,7 +175,7 @@ var queueChild = proctest.NewProgram("ringbuf-queue-step", func() int {
 })
 
 // heirsOf mends what is in mem and takes it all.
-func heirsOf(mem []byte, o *ringbuf.Options) (ids []int, closed bool, err error) {
+func heirsOf(mem []byte, o *ringbuf.MPMCOptions) (ids []int, closed bool, err error) {
 	q, err := ringbuf.OpenMPMC(mem, o)
 	if err != nil {
 		return nil, false, err
@@ -307,7 +307,7 @@ func TestQueueEveryInstruction(t *testing.T) {
 			op, done = w.op, 0
 		}
 		copy(buf, w.last)
-		ids, closed, err := heirsOf(buf, &ringbuf.Options{Participants: survivor{}})
+		ids, closed, err := heirsOf(buf, &ringbuf.MPMCOptions{Participants: survivor{}})
 		how := 0
 		if err == nil {
 			how, err = w.judge(ids, closed)
@@ -347,7 +347,7 @@ func TestQueueKillAtInstruction(t *testing.T) {
 		}
 		w.Kill()
 		kills++
-		ids, closed, err := heirsOf(w.mem, in(w.seg))
+		ids, closed, err := heirsOf(w.mem, manyIn(w.seg))
 		if err == nil {
 			_, err = w.judge(ids, closed)
 		}

@@ -30,7 +30,7 @@ func newQueue(t testing.TB, o ringbuf.MPMCOptions) *ringbuf.MPMC {
 func queueIn(t testing.TB, o ringbuf.MPMCOptions) (*ringbuf.MPMC, *shm.Segment) {
 	t.Helper()
 	seg := newSegment(t, queueSize(t, o))
-	o.Options = *in(seg)
+	o.Participants = seg
 	q, err := ringbuf.CreateMPMC(seg.Bytes(), &o)
 	ok(t, err)
 	return q, seg
@@ -40,7 +40,7 @@ func queueIn(t testing.TB, o ringbuf.MPMCOptions) (*ringbuf.MPMC, *shm.Segment) 
 func openAgain(t testing.TB, seg *shm.Segment) *ringbuf.MPMC {
 	t.Helper()
 	s := again(t, seg)
-	q, err := ringbuf.OpenMPMC(s.Bytes(), in(s))
+	q, err := ringbuf.OpenMPMC(s.Bytes(), manyIn(s))
 	ok(t, err)
 	return q
 }
@@ -233,7 +233,7 @@ func TestQueueGoroutines(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%dx%d/%d/%d", tc.producers, tc.consumers, tc.capacity, tc.spares), func(t *testing.T) {
 			// Most messages are larger than a slot.
-			q := newQueue(t, ringbuf.MPMCOptions{Capacity: tc.capacity, Spares: tc.spares, MessageSize: 32, Arena: 8 << 10, Members: 8})
+			q := newQueue(t, ringbuf.MPMCOptions{Capacity: tc.capacity, Spares: tc.spares, MessageSize: 32, Bytes: 8 << 10, Members: 8})
 			crowded(t, tc.producers, tc.consumers, scale(2000), func() *ringbuf.MPMC { return q })
 		})
 	}
@@ -256,7 +256,9 @@ type queueArg struct {
 	At     int
 }
 
-func (a queueArg) open() (*ringbuf.MPMC, error) { return ringbuf.OpenMPMC(a.Seg.Bytes(), in(a.Seg)) }
+func (a queueArg) open() (*ringbuf.MPMC, error) {
+	return ringbuf.OpenMPMC(a.Seg.Bytes(), manyIn(a.Seg))
+}
 
 var queuePut = spawn.NewTarget("ringbuf-queue-put", func(_ context.Context, a queueArg) error {
 	q, err := a.open()

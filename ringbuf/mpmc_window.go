@@ -51,7 +51,7 @@ func LookMPMC(mem []byte, who futex.Participants) (s QueueState, err error) {
 	if err != nil {
 		return s, fmt.Errorf("ringbuf: look: %w", err)
 	}
-	q := &MPMC{geometry: g, who: who, coming: func() bool { return false }, limit: limit}
+	q := &MPMC{geometry: g, who: who, limit: limit}
 	var members []uint64
 	q.parts, members = g.parts(mem[:g.total:g.total])
 	q.members = owner.NewMembers(members, who)
@@ -72,7 +72,7 @@ func LookMPMC(mem []byte, who futex.Participants) (s QueueState, err error) {
 
 func (q *MPMC) look() (QueueState, error) {
 	s := QueueState{
-		Capacity:   q.Capacity(),
+		Capacity:   q.Cap(),
 		MaxMessage: q.MaxMessage(),
 		Closed:     q.Closed(),
 		Wrap:       (q.lapMask + 1) * q.n,

@@ -32,8 +32,8 @@ func TestSizes(t *testing.T) {
 	for extra, want := range map[int]int{0: 64, 1: 64, 63: 64, 64: 128, 191: 128, 192: 256} {
 		r, err := ringbuf.CreateSPSC(make([]byte, empty+64+extra), nil)
 		ok(t, err)
-		if r.Capacity() != want || r.MaxMessage() != want-8 {
-			t.Errorf("%d bytes beyond the smallest ring give a capacity of %d, messages of %d; want %d", extra, r.Capacity(), r.MaxMessage(), want)
+		if r.Cap() != want || r.MaxMessage() != want-8 {
+			t.Errorf("%d bytes beyond the smallest ring give a capacity of %d, messages of %d; want %d", extra, r.Cap(), r.MaxMessage(), want)
 		}
 	}
 }
@@ -46,7 +46,7 @@ type kind struct {
 }
 
 // smallQueue is a queue that takes little memory and has all parts.
-var smallQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 2, Members: 3, Arena: 1024}
+var smallQueue = ringbuf.MPMCOptions{Capacity: 3, Spares: 2, Members: 3, Bytes: 1024}
 
 var kinds = []kind{
 	{

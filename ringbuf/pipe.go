@@ -14,8 +14,8 @@ import (
 // A PipeEnd is one end of a pipe, as one handle: what is put into the one end is taken from the other. Any number of goroutines may use it, and any number
 // of processes may have the same end: messages stay whole and are taken once, whoever is killed or stopped in the middle of one.
 //
-// When nobody has the other end any more, because all have closed it or died, gets take what is there and then return ErrClosed, and puts return ErrClosed. A handle that
-// was closed itself says the same of every call; Closed tells the two apart.
+// When nobody has the other end any more, because all have closed it or died, gets take what is there and then return io.EOF, and puts return ErrPeerDied. Every call of a
+// handle that was closed itself returns ErrClosed.
 //
 // docs/design/pipe.md has the layout and what a death leaves.
 type PipeEnd struct {
@@ -35,15 +35,15 @@ type PipeEnd struct {
 
 // PipeOptions are for making a pipe. Nil and the zero value work.
 type PipeOptions struct {
-	// Participants are those of the memory; see [Options].
+	// Participants are those of the memory; see [SPSCOptions].
 	Participants futex.Participants
 	// OneWay makes a pipe whose end 0 only reads and whose end 1 only writes.
 	OneWay bool
 	// Capacity is the most messages that wait in a direction. 0 means 64.
 	Capacity int
-	// Arena is the memory in bytes for messages of more than 224 bytes, for each direction. 0 means 384 KiB.
-	Arena int
-	// Blocks is where messages of more than a quarter of Arena are kept. Nil means that there are none of more than Arena.
+	// Bytes is the memory in bytes for messages of more than 224 bytes, for each direction. 0 means 384 KiB.
+	Bytes int
+	// Blocks is where messages of more than a quarter of Bytes are kept. Nil means that there are none of more than Bytes.
 	Blocks Blocks
 	// Underway is called when a handle is closed. It returns nil, or a function that reports whether processes that were on their way then, which may be going to
 	// open the end, still are: for so long the end stays held. Nil means that nobody is on its way.
@@ -63,26 +63,26 @@ const (
 
 func (o *PipeOptions) queue() MPMCOptions {
 	q := MPMCOptions{
-		Options:     Options{Participants: o.Participants},
-		Capacity:    or(o.Capacity, pipeCapacity),
-		Spares:      max(o.Capacity, pipeCapacity),
-		MessageSize: pipeInline,
-		Arena:       or(o.Arena, pipeArena),
-		Zeroed:      o.Zeroed,
+		Participants: o.Participants,
+		Capacity:     or(o.Capacity, pipeCapacity),
+		Spares:       max(o.Capacity, pipeCapacity),
+		MessageSize:  pipeInline,
+		Bytes:        or(o.Bytes, pipeArena),
+		Zeroed:       o.Zeroed,
 	}
-	if q.Arena >= 16<<pipeUnit {
+	if q.Bytes >= 16<<pipeUnit {
 		q.unitShift = pipeUnit
 	}
 	return q
 }
 
 func (o *PipeOptions) shape() (pipeShape, error) {
-	if o.Capacity < 0 || o.Arena < 0 {
-		return pipeShape{}, fmt.Errorf("ringbuf: negative PipeOptions: Capacity %d, Arena %d", o.Capacity, o.Arena)
+	if o.Capacity < 0 || o.Bytes < 0 {
+		return pipeShape{}, fmt.Errorf("ringbuf: negative PipeOptions: Capacity %d, Bytes %d", o.Capacity, o.Bytes)
 	}
 	q := o.queue()
-	if q.Arena <= pipeInline {
-		return pipeShape{}, fmt.Errorf("ringbuf: PipeOptions.Arena is %d; it must be more than %d", q.Arena, pipeInline)
+	if q.Bytes <= pipeInline {
+		return pipeShape{}, fmt.Errorf("ringbuf: PipeOptions.Bytes is %d; it must be more than %d", q.Bytes, pipeInline)
 	}
 	size, err := MPMCSize(&q)
 	if err != nil {
@@ -190,7 +190,7 @@ func OpenPipe(mem []byte, end int, o *PipeOptions) (*PipeEnd, error) {
 }
 
 func newPipeEnd(mem []byte, h *pipeHeader, s pipeShape, end int, o *PipeOptions) *PipeEnd {
-	who := (&Options{Participants: o.Participants}).participants()
+	who := local(o.Participants)
 	e := &PipeEnd{
 		holders:  holders{hdr: h, places: s.placesOf(mem), who: who, generation: atomic.LoadUint32(&h.generation) & lastGeneration},
 		mem:      mem,
@@ -211,7 +211,7 @@ func newPipeEnd(mem []byte, h *pipeHeader, s pipeShape, end int, o *PipeOptions)
 
 func (e *PipeEnd) openQueues(s pipeShape, o *PipeOptions) error {
 	for to := range s.ways {
-		q, err := OpenMPMC(s.into(e.mem, to), &Options{Participants: o.Participants})
+		q, err := OpenMPMC(s.into(e.mem, to), &MPMCOptions{Participants: o.Participants})
 		if err != nil {
 			return err
 		}

@@ -6,13 +6,13 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
 
-// Blocks is where the ends of a [Pipe] keep messages that are too large for the pipe's own memory. A block is a part of memory that all processes at the pipe share;
+// Blocks is where the ends of a pipe keep messages that are too large for the pipe's own memory. A block is a part of memory that all processes at the pipe share;
 // its name means the same in all of them.
 type Blocks interface {
-	// Alloc makes a block of n bytes, which goes if this process dies before Keep.
-	Alloc(n int) (BlockName, error)
-	// Keep has the block live until it is freed.
-	Keep(name BlockName) error
+	// Reserve makes a block of n bytes, which goes if this process dies before Publish.
+	Reserve(n int) (BlockName, error)
+	// Publish has the block live until it is freed.
+	Publish(name BlockName) error
 	// At returns the bytes of a block. Names that are none are an error.
 	At(name BlockName) ([]byte, error)
 	// Free gives a block back. It may be called again, by one who goes on where another has died in it: a name that was given back does nothing, and never
@@ -20,11 +20,8 @@ type Blocks interface {
 	Free(name BlockName) error
 }
 
-// BlockSize is the size of a BlockName in bytes.
-const BlockSize = 32
-
 // A BlockName names a block.
-type BlockName = [BlockSize]byte
+type BlockName = [32]byte
 
 // A message that stands outside has a block, whose name stands in its slot, and besides some units of the arena, which are its ticket: there are only so many at
 // a time.
@@ -61,7 +58,7 @@ func (q *MPMC) blockOf(k uint64) BlockName { return BlockName(q.body(k)) }
 
 // claimBlock makes a block for a message of n bytes in slot k, which this process owns and which has its ticket. Its size word is written last: it says that there is a name.
 func (q *MPMC) claimBlock(k uint64, n int) error {
-	name, err := q.blocks.Alloc(n)
+	name, err := q.blocks.Reserve(n)
 	if err != nil {
 		return err
 	}
@@ -70,7 +67,7 @@ func (q *MPMC) claimBlock(k uint64, n int) error {
 	fault.Point("pipe.block.named")
 	atomic.StoreUint64(q.sizeOf(k), largeFlag|outsideFlag|deliveryOne|uint64(n)) // pairs with the load in freeBlock
 	fault.Point("pipe.block.claimed")
-	if err := q.blocks.Keep(name); err != nil { // from here on who repairs this process frees it
+	if err := q.blocks.Publish(name); err != nil { // from here on who repairs this process frees it
 		return err
 	}
 	fault.Point("pipe.block.kept")

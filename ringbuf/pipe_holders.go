@@ -7,6 +7,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/layout"
 	"github.com/fb2d3dbd/multiproc/internal/owner"
 )
 
@@ -128,7 +129,7 @@ func (h *holders) find(self uint32) (i int, old place, err error) {
 			return i, p, nil
 		}
 	}
-	return 0, 0, fmt.Errorf("ringbuf: %w: all %d places at the pipe are in use", owner.ErrTooMany, len(h.places))
+	return 0, 0, fmt.Errorf("ringbuf: %w: the pipe has %d", layout.ErrTooMany, len(h.places))
 }
 
 // letGo takes one handle of an end from this process, and closes the end if nobody else has it.

@@ -12,7 +12,7 @@ import (
 // TestHostilePipe writes every kind of value over every word in front of a pipe's queues, one at a time, and calls everything; the queues have a test of their own.
 func TestHostilePipe(t *testing.T) {
 	watch(t, "a call on a pipe one of whose words was written over")
-	o := ringbuf.PipeOptions{Capacity: 2, Arena: 1024}
+	o := ringbuf.PipeOptions{Capacity: 2, Bytes: 1024}
 	size, err := ringbuf.PipeSize(&o)
 	ok(t, err)
 	mem := guarded(t, size)

@@ -375,7 +375,7 @@ func TestPipeRemakeBlocks(t *testing.T) {
 }
 
 func TestPipeBadOptions(t *testing.T) {
-	for _, o := range []ringbuf.PipeOptions{{Capacity: -1}, {Arena: -1}, {Arena: 10}, {Capacity: 1 << 20}, {Arena: 1 << 60}} {
+	for _, o := range []ringbuf.PipeOptions{{Capacity: -1}, {Bytes: -1}, {Bytes: 10}, {Capacity: 1 << 20}, {Bytes: 1 << 60}} {
 		if n, err := ringbuf.PipeSize(&o); err == nil {
 			t.Errorf("%+v takes %d bytes", o, n)
 		}
@@ -383,7 +383,7 @@ func TestPipeBadOptions(t *testing.T) {
 			t.Errorf("a pipe of %+v was made", o)
 		}
 	}
-	a, _ := newPipe(t, ringbuf.PipeOptions{Arena: 4096})
+	a, _ := newPipe(t, ringbuf.PipeOptions{Bytes: 4096})
 	wantErr(t, a.Put(t.Context(), make([]byte, 5000)), ringbuf.ErrTooLarge)
 	if _, err := ringbuf.OpenPipe(make([]byte, 4096), 0, nil); !errors.Is(err, ringbuf.ErrForeign) {
 		t.Errorf("no pipe opens as one: %v", err)

@@ -35,7 +35,9 @@ func again(t testing.TB, seg *shm.Segment) *shm.Segment {
 	return s
 }
 
-func in(seg *shm.Segment) *ringbuf.Options { return &ringbuf.Options{Participants: seg} }
+func in(seg *shm.Segment) *ringbuf.SPSCOptions { return &ringbuf.SPSCOptions{Participants: seg} }
+
+func manyIn(seg *shm.Segment) *ringbuf.MPMCOptions { return &ringbuf.MPMCOptions{Participants: seg} }
 
 // TestOneMapping streams between goroutines through a mapping.
 func TestOneMapping(t *testing.T) {

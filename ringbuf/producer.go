@@ -103,7 +103,7 @@ func (p *Producer) TryReserve(n int) ([]byte, error) {
 func (p *Producer) place(n int) ([]byte, error) {
 	p.open = false                       // what was reserved is dropped: its room is given away here, or skipped
 	if uint64(n) > p.mask+1-recordHead { // a negative n too
-		return nil, fmt.Errorf("%w: %d bytes; the ring takes up to %d", ErrTooLarge, n, p.mask+1-recordHead)
+		return nil, fmt.Errorf("ringbuf: message %w: %d bytes; the ring takes up to %d", ErrTooLarge, n, p.mask+1-recordHead)
 	}
 	if atomic.LoadUint32(&p.hdr.consumerState) == isClosed || atomic.LoadUint32(&p.hdr.producerState) == isClosed {
 		return nil, ErrClosed

@@ -33,36 +33,19 @@ var (
 	// ErrRoleTaken says that a living process has the role already.
 	ErrRoleTaken = errors.New("ringbuf: the role is taken")
 	// ErrTooLarge says that a message can never fit.
-	ErrTooLarge = errors.New("ringbuf: message too large")
+	ErrTooLarge = layout.ErrTooLarge
 	// ErrForeign says that the memory holds no ring, or one of another version or kind of machine.
 	ErrForeign = layout.ErrForeign
 	// ErrCorrupt says that what stands in the memory cannot be.
 	ErrCorrupt = layout.ErrCorrupt
 )
 
-// Options for creating or opening a ring. Nil and the zero value work.
-type Options struct {
-	// Participants says which of the processes that share the memory are alive, so that the death of a peer is noticed. A *shm.Segment
-	// is the Participants of its own memory. Nil means that only goroutines of this process use the ring, or that no
-	// notice need be taken of a death.
-	Participants futex.Participants
-	// Coming reports whether another process is on its way that is going to open the ring, as one that was just started is: while it does, a
-	// call of an [MPMC] waits instead of returning ErrPeerDied. Nil means that nobody is.
-	Coming func() bool
-}
-
-func (o *Options) coming() func() bool {
-	if o == nil || o.Coming == nil {
-		return func() bool { return false }
-	}
-	return o.Coming
-}
-
-func (o *Options) participants() futex.Participants {
-	if o == nil || o.Participants == nil {
+// local is who shares the memory where the options do not say it.
+func local(who futex.Participants) futex.Participants {
+	if who == nil {
 		return futex.Local{}
 	}
-	return o.Participants
+	return who
 }
 
 const (

@@ -57,12 +57,12 @@ func TestEveryMethodAfterClose(t *testing.T) {
 			return c
 		},
 		"MPMC": func(t *testing.T, seg *shm.Segment) any {
-			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg), Capacity: 10, Spares: 10, Members: 16})
+			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Participants: seg, Capacity: 10, Spares: 10, Members: 16})
 			ok(t, err)
 			return q
 		},
 		"MPMC with messages": func(t *testing.T, seg *shm.Segment) any {
-			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Options: *in(seg), Capacity: 10, Spares: 10, Members: 16})
+			q, err := ringbuf.CreateMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Participants: seg, Capacity: 10, Spares: 10, Members: 16})
 			ok(t, err)
 			ok(t, q.TryPut([]byte("msg")))
 			return q
@@ -133,7 +133,7 @@ func TestOpenAfterClose(t *testing.T) {
 	wantErr(t, err, os.ErrClosed)
 	_, err = ringbuf.OpenSPSC(mem, in(seg))
 	wantErr(t, err, ringbuf.ErrForeign) // nothing is left there
-	_, err = ringbuf.OpenMPMC(mem, in(seg))
+	_, err = ringbuf.OpenMPMC(mem, manyIn(seg))
 	wantErr(t, err, ringbuf.ErrForeign)
 }
 

@@ -35,9 +35,23 @@ type SPSC struct {
 	who      futex.Participants
 }
 
+// SPSCOptions are for making or opening an [SPSC]. Nil and the zero value work.
+type SPSCOptions struct {
+	// Participants says which of the processes that share the memory are alive, so that the death of a peer is noticed. A *shm.Segment is the
+	// Participants of its own memory. Nil means that only goroutines of this process use the ring, or that no notice need be taken of a death.
+	Participants futex.Participants
+}
+
+func (o *SPSCOptions) who() futex.Participants {
+	if o == nil {
+		return local(nil)
+	}
+	return local(o.Participants)
+}
+
 // CreateSPSC makes a ring of mem, which is overwritten. The capacity is the largest power of two that fits; [SPSCSize]
 // says how much memory a capacity takes.
-func CreateSPSC(mem []byte, o *Options) (*SPSC, error) {
+func CreateSPSC(mem []byte, o *SPSCOptions) (*SPSC, error) {
 	h, err := headerAt(mem)
 	if err != nil {
 		return nil, err
@@ -48,11 +62,11 @@ func CreateSPSC(mem []byte, o *Options) (*SPSC, error) {
 	}
 	*h = spscHeader{capacity: uint64(capacity), consumerState: isOpen, producerState: isOpen}
 	h.head.Publish(spscMagic, uint64(spscHeaderSize+capacity))
-	return &SPSC{mem: mem, hdr: h, capacity: capacity, who: o.participants()}, nil
+	return &SPSC{mem: mem, hdr: h, capacity: capacity, who: o.who()}, nil
 }
 
 // OpenSPSC opens the ring that another process made in the same memory.
-func OpenSPSC(mem []byte, o *Options) (*SPSC, error) {
+func OpenSPSC(mem []byte, o *SPSCOptions) (*SPSC, error) {
 	h, err := headerAt(mem)
 	if err != nil {
 		return nil, err
@@ -65,11 +79,11 @@ func OpenSPSC(mem []byte, o *Options) (*SPSC, error) {
 	if capacity < MinCapacity || capacity&(capacity-1) != 0 || capacity != size-spscHeaderSize {
 		return nil, fmt.Errorf("ringbuf: open: %w: a capacity of %d in %d bytes", ErrCorrupt, capacity, size)
 	}
-	return &SPSC{mem: mem, hdr: h, capacity: int(capacity), who: o.participants()}, nil
+	return &SPSC{mem: mem, hdr: h, capacity: int(capacity), who: o.who()}, nil
 }
 
-// Capacity returns the ring's capacity in bytes. A message of n bytes takes n rounded up to 8, and 8 more.
-func (s *SPSC) Capacity() int { return s.capacity }
+// Cap returns the ring's capacity in bytes. A message of n bytes takes n rounded up to 8, and 8 more.
+func (s *SPSC) Cap() int { return s.capacity }
 
 // MaxMessage returns the size of the largest message in bytes.
 func (s *SPSC) MaxMessage() int { return s.capacity - recordHead }

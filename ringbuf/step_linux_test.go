@@ -164,7 +164,7 @@ func (survivor) Alive(tok uint32) bool { return tok == 1<<30-1 }
 
 // heirs takes the roles on mem, takes everything that is there, and sends a message through. It reports whether the stream was
 // closed.
-func heirs(mem []byte, o *ringbuf.Options) (got [][]byte, closed bool, err error) {
+func heirs(mem []byte, o *ringbuf.SPSCOptions) (got [][]byte, closed bool, err error) {
 	r, err := ringbuf.OpenSPSC(mem, o)
 	if err != nil {
 		return nil, false, err
@@ -228,7 +228,7 @@ func outcome(op stepOp, before, got [][]byte, closed bool, wasClosed bool) (int,
 
 var stepKinds = map[string]struct {
 	steps func() []stepOp
-	heirs func(mem []byte, o *ringbuf.Options) ([][]byte, bool, error)
+	heirs func(mem []byte, o *ringbuf.SPSCOptions) ([][]byte, bool, error)
 }{
 	"spsc": {spscSteps, heirs},
 }
@@ -293,7 +293,7 @@ func TestEveryInstruction(t *testing.T) {
 					op, done = w.op, 0
 				}
 				copy(buf, w.last)
-				got, shut, err := kind.heirs(buf, &ringbuf.Options{Participants: survivor{}})
+				got, shut, err := kind.heirs(buf, &ringbuf.SPSCOptions{Participants: survivor{}})
 				how := 0
 				if err == nil {
 					how, err = outcome(w.steps[op], w.before, got, shut, w.closed)

@@ -115,9 +115,9 @@ func (a *Array[T]) All() iter.Seq2[int, T] {
 	}
 }
 
-// Slice returns the elements in place, nil after Close: for work that needs no copy. The slice no longer belongs to the
+// Elems returns the elements in place, nil after Close: for work that needs no copy. The slice no longer belongs to the
 // array once the segment is closed.
-func (a *Array[T]) Slice() []T {
+func (a *Array[T]) Elems() []T {
 	a.seg.exposed.Store(true)
 	if a.seg.check() != nil {
 		return nil

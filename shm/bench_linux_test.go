@@ -26,7 +26,7 @@ func BenchmarkElement(b *testing.B) {
 	for i := range matrix {
 		matrix[i] = plain[64*i : 64*i+64]
 	}
-	view, elems := a.View(), a.Slice()
+	view, elems := a.Slice(), a.Elems()
 	var sum int64
 	b.Run("read/slice", func(b *testing.B) {
 		for i := range b.N {

@@ -7,8 +7,8 @@ type Blocks struct{ seg *Segment }
 // Blocks returns the segment's arena as Blocks.
 func (s *Segment) Blocks() Blocks { return Blocks{s} }
 
-// Alloc takes a block of n bytes, which is this process's own until Keep; see [Segment.Reserve].
-func (b Blocks) Alloc(n int) (name [refSize]byte, err error) {
+// Reserve takes a block of n bytes, which is this process's own until Publish; see [Segment.Reserve].
+func (b Blocks) Reserve(n int) (name [32]byte, err error) {
 	ref, err := b.seg.Reserve(KindBlock, n)
 	if err != nil {
 		return name, err
@@ -17,8 +17,8 @@ func (b Blocks) Alloc(n int) (name [refSize]byte, err error) {
 	return name, err
 }
 
-// Keep has a block live until it is freed, whoever dies; see [Segment.Publish].
-func (b Blocks) Keep(name [refSize]byte) error {
+// Publish has a block live until it is freed, whoever dies; see [Segment.Publish].
+func (b Blocks) Publish(name [32]byte) error {
 	ref, err := refOf(name)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (b Blocks) Keep(name [refSize]byte) error {
 }
 
 // At returns the bytes of a block.
-func (b Blocks) At(name [refSize]byte) ([]byte, error) {
+func (b Blocks) At(name [32]byte) ([]byte, error) {
 	ref, err := refOf(name)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (b Blocks) At(name [refSize]byte) ([]byte, error) {
 }
 
 // Free gives a block back. To do it again is an error and harms nothing.
-func (b Blocks) Free(name [refSize]byte) error {
+func (b Blocks) Free(name [32]byte) error {
 	ref, err := refOf(name)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func (b Blocks) Free(name [refSize]byte) error {
 	return b.seg.Free(ref)
 }
 
-func refOf(name [refSize]byte) (ref Ref, err error) {
+func refOf(name [32]byte) (ref Ref, err error) {
 	err = ref.UnmarshalBinary(name[:])
 	return ref, err
 }

@@ -54,7 +54,7 @@ func TestMethodsAfterClose(t *testing.T) {
 			t.Errorf("%s after Close returned %v", name, err)
 		}
 	}
-	if s.Bytes() != nil || a.Slice() != nil || s.Self() != 0 || s.Participants() != nil {
+	if s.Bytes() != nil || a.Elems() != nil || s.Self() != 0 || s.Participants() != nil {
 		t.Error("a closed segment still has memory or participants")
 	}
 	for range a.All() {

@@ -23,7 +23,7 @@ func TestSliceView(t *testing.T) {
 	s := newSegment(t, &shm.Options{Arena: 1 << 20})
 	a, err := shm.NewArray[float64](s, 10)
 	ok(t, err)
-	v := a.View()
+	v := a.Slice()
 	v.Fill(1.5)
 	v.Set(3, -2)
 	part := v.Sub(2, 5)
@@ -45,7 +45,7 @@ func TestSliceView(t *testing.T) {
 			t.Error("an index out of range is taken")
 		}
 	}
-	if _, err := shm.ViewOf[int64](s.Bytes()[:0]); err != nil {
+	if _, err := shm.SliceOf[int64](s.Bytes()[:0]); err != nil {
 		t.Error(err)
 	}
 }
@@ -176,7 +176,7 @@ func TestBlob(t *testing.T) {
 			t.Fatalf("%d bytes have come as %q, %v", n, x, err)
 		}
 	}
-	wantErr(t, b.Store(ctx, make([]byte, 101)), shm.ErrTooLong)
+	wantErr(t, b.Store(ctx, make([]byte, 101)), shm.ErrTooLarge)
 	ok(t, b.Update(ctx, func(old []byte) ([]byte, error) { return append(old[:3], 'y'), nil }))
 	wantErr(t, b.Update(ctx, func(old []byte) ([]byte, error) { return nil, context.Canceled }), context.Canceled)
 	if !panics(func() { _ = b.Update(ctx, func([]byte) ([]byte, error) { panic(1) }) }) {
@@ -196,7 +196,7 @@ func TestBlob(t *testing.T) {
 			t.Errorf("a value of up to %d bytes was made", bad)
 		}
 	}
-	mem, err := s.At(b.Ref(), shm.KindCell)
+	mem, err := s.At(b.Ref(), shm.KindBlob)
 	ok(t, err)
 	mem[24+5], mem[32+5] = 1, 1 // both lengths
 	_, err = b.Load()
@@ -234,8 +234,8 @@ var double = spawn.NewTarget("shm.double", func(ctx context.Context, a container
 		a.Blob.Update(ctx, func(old []byte) ([]byte, error) { return append(old, old...), nil }))
 	a.Foo.Ptr().X *= 2
 	a.Foo.Ptr().Y *= 2
-	for i := range a.Arr.Slice() {
-		a.Arr.Slice()[i] *= 2
+	for i := range a.Arr.Elems() {
+		a.Arr.Elems()[i] *= 2
 	}
 	for _, row := range a.Matrix.All() {
 		for j := range row {
@@ -258,8 +258,8 @@ func TestContainersInAnotherProcess(t *testing.T) {
 	a.Text, errs[5] = shm.NewText(s, 20)
 	a.Blob, errs[6] = shm.NewBlob(s, 20)
 	ok(t, errors.Join(errs[:]...))
-	for i := range a.Arr.Slice() {
-		a.Arr.Slice()[i] = float64(i)
+	for i := range a.Arr.Elems() {
+		a.Arr.Elems()[i] = float64(i)
 	}
 	a.Matrix.Set(1, 1, 1.5)
 	ok(t, a.Text.Store(ctx, "hello"))
@@ -272,8 +272,8 @@ func TestContainersInAnotherProcess(t *testing.T) {
 	f, _ := a.Foo.Load()
 	text, _ := a.Text.Load()
 	blob, _ := a.Blob.Load()
-	if x != 14 || z != 1<<34 || f != (foo{X: 6, Y: 4}) || a.Arr.View().At(9) != 18 || a.Matrix.At(1, 1) != 3 || text != "hellohello" || string(blob) != "\x01\x00\x01\x00" {
-		t.Errorf("the child has made %v %v %v %v %v %q %q", x, z, f, a.Arr.Slice(), a.Matrix.At(1, 1), text, blob)
+	if x != 14 || z != 1<<34 || f != (foo{X: 6, Y: 4}) || a.Arr.Slice().At(9) != 18 || a.Matrix.At(1, 1) != 3 || text != "hellohello" || string(blob) != "\x01\x00\x01\x00" {
+		t.Errorf("the child has made %v %v %v %v %v %q %q", x, z, f, a.Arr.Elems(), a.Matrix.At(1, 1), text, blob)
 	}
 }
 

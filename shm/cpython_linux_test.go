@@ -91,7 +91,7 @@ func TestBlocksInAnotherProcess(t *testing.T) {
 	for i := range 10 {
 		items = append(items, i)
 	}
-	l, err := shm.NewShareableList("", items...)
+	l, err := shm.CreateShareableList("", items...)
 	ok(t, err)
 	p, err := howdy.Start(proctest.Context(t), blockArg{m, l}, nil)
 	ok(t, err)
@@ -104,7 +104,7 @@ func TestBlocksInAnotherProcess(t *testing.T) {
 	for _, v := range l.All() {
 		all = append(all, v)
 	}
-	other, err := shm.NewShareableList(m.Name()+"-2", all...)
+	other, err := shm.CreateShareableList(m.Name()+"-2", all...)
 	ok(t, err)
 	ok(t, other.Set(9, 77))
 	if v, _ := l.At(9); v != int64(9) {
@@ -149,7 +149,7 @@ func TestNameAfterSignals(t *testing.T) {
 			t.Errorf("after %v the segment is there", sig)
 		}
 		ok(t, s.Close())
-		wantErr(t, shm.Remove(name), os.ErrNotExist)
-		wantErr(t, shm.RemoveDead(name), os.ErrNotExist)
+		wantErr(t, shm.Unlink(name), os.ErrNotExist)
+		wantErr(t, shm.UnlinkDead(name), os.ErrNotExist)
 	}
 }

@@ -23,7 +23,7 @@ var standard *spawn.Target[standardArg]
 
 func init() {
 	standard = spawn.NewTarget("shm.standard", func(ctx context.Context, a standardArg) error { // it refers to itself
-		had := shm.HasDefault()
+		had := shm.PeekDefault()
 		s, err := shm.Default()
 		if err != nil {
 			return err
@@ -50,7 +50,7 @@ func init() {
 
 // The default segment is made once, whoever asks first; children have it open; closed, it is made anew.
 func TestDefault(t *testing.T) {
-	if shm.HasDefault() != nil {
+	if shm.PeekDefault() != nil {
 		t.Fatal("there is a default segment and nobody has asked for one")
 	}
 	var last uint64
@@ -75,8 +75,8 @@ func TestDefault(t *testing.T) {
 		if s == nil {
 			t.FailNow()
 		}
-		if shm.HasDefault() != s || s.ID() == last {
-			t.Errorf("the default segment is %p, %#x, want %p, and not %#x again", shm.HasDefault(), s.ID(), s, last)
+		if shm.PeekDefault() != s || s.ID() == last {
+			t.Errorf("the default segment is %p, %#x, want %p, and not %#x again", shm.PeekDefault(), s.ID(), s, last)
 		}
 		runs, err := shm.NewValue(s, int64(0))
 		ok(t, err)
@@ -88,7 +88,7 @@ func TestDefault(t *testing.T) {
 		}
 		last = s.ID()
 		ok(t, s.Close())
-		if shm.HasDefault() != nil {
+		if shm.PeekDefault() != nil {
 			t.Error("a closed segment is the default")
 		}
 		_, err = s.Alloc(shm.KindUser, 8)

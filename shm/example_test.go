@@ -38,7 +38,7 @@ func ExampleNewArray() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(a.Set(1, 2.5), a.Slice())
+	fmt.Println(a.Set(1, 2.5), a.Elems())
 	// Output: <nil> [0 2.5 0]
 }
 
@@ -54,20 +54,20 @@ func ExampleCreateSharedMemory() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	a[1] = 0.5
+	a.Set(1, 0.5)
 	other, err := shm.OpenSharedMemory(m.Name())
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer other.Close()
 	b, err := shm.SliceOf[float64](other.Bytes())
-	fmt.Println(b, err)
+	fmt.Println(b.Elems(), err)
 	// Output: [0 0.5 0] <nil>
 }
 
 // A list that CPython opens as well: ShareableList(name=...) there.
-func ExampleNewShareableList() {
-	l, err := shm.NewShareableList("", "howdy", -273.154, 100, nil, true)
+func ExampleCreateShareableList() {
+	l, err := shm.CreateShareableList("", "howdy", -273.154, 100, nil, true)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func packBytes(b []byte, room int) (item, int, error) {
 		room = 8 * (len(b)/8 + 1)
 	}
 	if len(b) > room {
-		return item{}, 0, fmt.Errorf("shm: %w: %d bytes in the place of %d", ErrTooLong, len(b), room)
+		return item{}, 0, fmt.Errorf("shm: %w: %d bytes in the place of %d", ErrTooLarge, len(b), room)
 	}
 	format := strconv.Itoa(room) + "s"
 	if n := len(b); n > 0 && b[n-1] == 0 {
@@ -107,16 +107,13 @@ func packBytes(b []byte, room int) (item, int, error) {
 		}
 	}
 	if len(format) > 8 {
-		return item{}, 0, fmt.Errorf("shm: %w: an item of %d bytes; at most 9999991 can be", ErrTooLong, len(b))
+		return item{}, 0, fmt.Errorf("shm: %w: an item of %d bytes; at most 9999991 can be", ErrTooLarge, len(b))
 	}
 	return item{format, codeBytes, b}, room, nil
 }
 
-// ErrTooLong says that a value has more bytes than the place that it is to be stored in.
-var ErrTooLong = errors.New("the value is too long")
-
-// NewShareableList makes a list of the items under the name, or one that is made up if the name is "". It is whole before the name appears.
-func NewShareableList(name string, items ...any) (*ShareableList, error) {
+// CreateShareableList makes a list of the items under the name, or one that is made up if the name is "". It is whole before the name appears.
+func CreateShareableList(name string, items ...any) (*ShareableList, error) {
 	n := len(items)
 	packed := make([]item, n)
 	offsets := make([]int, n+1)
@@ -283,7 +280,7 @@ func formatAt(mem []byte, off int) string {
 	return strings.TrimRight(string(mem[off:off+8]), "\x00")
 }
 
-// Set replaces item i. A string or bytes that need more room than the place has are refused with ErrTooLong.
+// Set replaces item i. A string or bytes that need more room than the place has are refused with ErrTooLarge.
 func (l *ShareableList) Set(i int, v any) error {
 	if err := l.inRange(i); err != nil {
 		return err

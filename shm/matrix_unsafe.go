@@ -101,7 +101,7 @@ func MatrixOf[T any](mem []byte, rows, cols int) (Matrix[T], error) {
 	if len(mem) != size {
 		return Matrix[T]{}, fmt.Errorf("shm: a matrix of %d times %d has %d bytes, not %d", rows, cols, size, len(mem))
 	}
-	elems, err := SliceOf[T](mem)
+	elems, err := elemsOf[T](mem)
 	return Matrix[T]{elems: elems, rows: rows, cols: cols, stride: cols}, err
 }
 

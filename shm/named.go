@@ -263,9 +263,9 @@ func OpenOrCreate(name string, o *Options) (*Segment, error) {
 	}
 }
 
-// Remove takes the name away. Processes that have the segment open keep it. An error that matches os.ErrNotExist says
+// Unlink takes the name away. Processes that have the segment open keep it. An error that matches os.ErrNotExist says
 // that there was none.
-func Remove(name string) error {
+func Unlink(name string) error {
 	path, err := namedPath(name)
 	if err != nil {
 		return err

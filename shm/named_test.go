@@ -19,7 +19,7 @@ func createNamed(t testing.TB, o *shm.Options) (name, path string) {
 	s, err := shm.Create(name, o)
 	ok(t, err)
 	ok(t, s.Close())
-	t.Cleanup(func() { _ = shm.Remove(name) })
+	t.Cleanup(func() { _ = shm.Unlink(name) })
 	return name, "/dev/shm/multiproc-" + name
 }
 
@@ -33,7 +33,7 @@ func named(t *testing.T, o *shm.Options) {
 	name := proctest.SegmentName(t)
 	_, err := shm.Open(name)
 	wantErr(t, err, os.ErrNotExist)
-	wantErr(t, shm.Remove(name), os.ErrNotExist)
+	wantErr(t, shm.Unlink(name), os.ErrNotExist)
 	s, err := shm.Create(name, o)
 	ok(t, err)
 	_, err = shm.Create(name, o)
@@ -52,7 +52,7 @@ func named(t *testing.T, o *shm.Options) {
 	if _, err := shm.OpenOrCreate(name, &shm.Options{Size: 101, Arena: 4096, Participants: 3}); err == nil || !strings.Contains(err.Error(), "101") {
 		t.Errorf("other sizes: %v", err)
 	}
-	ok(t, shm.Remove(name))
+	ok(t, shm.Unlink(name))
 	_, err = shm.Open(name)
 	wantErr(t, err, os.ErrNotExist)
 	other.Bytes()[0] = 'j'
@@ -63,7 +63,7 @@ func named(t *testing.T, o *shm.Options) {
 	for _, bad := range []string{"", "a/b", "..\x00", strings.Repeat("x", 201)} {
 		_, e1 := shm.Create(bad, nil)
 		_, e2 := shm.Open(bad)
-		if e1 == nil || e2 == nil || shm.Remove(bad) == nil {
+		if e1 == nil || e2 == nil || shm.Unlink(bad) == nil {
 			t.Errorf("%q is taken for a name", bad)
 		}
 	}
@@ -111,7 +111,7 @@ func TestDamagedFiles(t *testing.T) {
 				s.Close()
 			}
 		}
-		ok(t, shm.Remove(name))
+		ok(t, shm.Unlink(name))
 	}
 }
 

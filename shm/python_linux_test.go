@@ -153,8 +153,9 @@ func TestPythonSharedMemory(t *testing.T) {
 		}
 		m, err := shm.OpenSharedMemory(name)
 		ok(t, err)
-		a, err := shm.SliceOf[float64](m.Bytes()[:8000])
+		view, err := shm.SliceOf[float64](m.Bytes()[:8000])
 		ok(t, err)
+		a := view.Elems()
 		if m.Size() < 8000 || a[0] != 0.5 || a[999] != -1e300 {
 			t.Errorf("of python's array %d bytes have come, and %v, %v", m.Size(), a[0], a[999])
 		}
@@ -171,8 +172,9 @@ func TestPythonSharedMemory(t *testing.T) {
 		ok(t, err)
 		defer m.Unlink()
 		defer m.Close()
-		a, err = shm.SliceOf[float64](m.Bytes())
+		view, err = shm.SliceOf[float64](m.Bytes())
 		ok(t, err)
+		a = view.Elems()
 		a[63] = 1.25
 		p.want("[512, 1.25]", "[(b := attach(%q)).size, b.buf.cast('d')[63]]", m.Name())
 		p.want("null", "c = b.buf.cast('d'); c[7] = 3.5; c.release(); b.close()")
@@ -225,7 +227,7 @@ func TestPythonShareableList(t *testing.T) {
 		ok(t, theirs.Set(4, "some"))
 		ok(t, theirs.Set(5, 1.5))
 		ok(t, theirs.Set(11, []byte("ab\x00")))
-		wantErr(t, theirs.Set(0, "far too long"), shm.ErrTooLong)
+		wantErr(t, theirs.Set(0, "far too long"), shm.ErrTooLarge)
 		p.want(`["other", "b'HoWdY'", -273.154, 7, "some", 1.5, 42, "", "b''", false, -9223372036854775808, "b'ab'", "12345678"]`, "list(l)")
 		if v, err := theirs.At(11); err != nil || string(v.([]byte)) != "ab\x00" {
 			t.Errorf("bytes that end in NUL have come back as %q, %v", v, err)
@@ -249,7 +251,7 @@ func TestPythonShareableList(t *testing.T) {
 		ok(t, empty.Close())
 		p.want("null", "e.shm.unlink()")
 
-		mine, err := shm.NewShareableList("", mixed...)
+		mine, err := shm.CreateShareableList("", mixed...)
 		ok(t, err)
 		defer mine.Unlink()
 		defer mine.Close()
@@ -295,7 +297,7 @@ func same(t *testing.T, l *shm.ShareableList, want []any) {
 // What CPython does to values that end in NUL bytes, and to strings that are not ASCII, is not done here; CPython reads what is made here.
 func TestPythonFaultsOfLists(t *testing.T) {
 	items := []any{[]byte("a\x00"), "b\x00\x00", []byte("\x00"), []byte("1234567\x00"), "ééééééééé", "日本語日本語日本語", strings.Repeat("é", 100)}
-	l, err := shm.NewShareableList("", items...)
+	l, err := shm.CreateShareableList("", items...)
 	ok(t, err)
 	defer l.Unlink()
 	defer l.Close()
@@ -323,7 +325,7 @@ func TestPythonFaultsOfLists(t *testing.T) {
 }
 
 func TestShareableList(t *testing.T) {
-	l, err := shm.NewShareableList("", mixed...)
+	l, err := shm.CreateShareableList("", mixed...)
 	ok(t, err)
 	defer l.Unlink()
 	if i := l.Index(42); i != 6 {
@@ -363,17 +365,17 @@ func TestShareableList(t *testing.T) {
 	wantErr(t, err, shm.ErrClosed)
 	wantErr(t, l.Set(0, 1), shm.ErrClosed)
 	ok(t, again.Close())
-	if _, err := shm.NewShareableList(l.Shared().Name(), 1); !errors.Is(err, os.ErrExist) {
+	if _, err := shm.CreateShareableList(l.Shared().Name(), 1); !errors.Is(err, os.ErrExist) {
 		t.Errorf("the name of a list is given again: %v", err)
 	}
-	if _, err := shm.NewShareableList("", 1, make([]byte, 10_000_000)); !errors.Is(err, shm.ErrTooLong) {
+	if _, err := shm.CreateShareableList("", 1, make([]byte, 10_000_000)); !errors.Is(err, shm.ErrTooLarge) {
 		t.Errorf("a list with ten million bytes in an item: %v", err)
 	}
 }
 
 // FuzzShareableList opens lists whose bytes are anything.
 func FuzzShareableList(f *testing.F) {
-	l, err := shm.NewShareableList("", mixed...)
+	l, err := shm.CreateShareableList("", mixed...)
 	ok(f, err)
 	f.Add(slices.Clone(l.Shared().Bytes()), uint16(0))
 	ok(f, errors.Join(l.Unlink(), l.Close()))

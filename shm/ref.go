@@ -23,7 +23,7 @@ const (
 	KindBarrier
 	KindMatrix
 	KindStruct
-	KindCell
+	KindBlob
 	KindPipe
 	KindBlock
 

@@ -38,7 +38,9 @@ var (
 	// ErrNoSpace says that the arena is full.
 	ErrNoSpace = errors.New("shm: the segment's arena is full; make the segment with a larger Options.Arena")
 	// ErrTooMany says that the segment has no place for another participant.
-	ErrTooMany = owner.ErrTooMany
+	ErrTooMany = layout.ErrTooMany
+	// ErrTooLarge says that a value has more bytes than the place that it is to be stored in.
+	ErrTooLarge = layout.ErrTooLarge
 	// ErrNoMemory says that the machine, or the file system of named segments, has not so much memory.
 	ErrNoMemory = errors.New("not enough memory")
 	// ErrTruncated says that the file under some memory was made shorter by somebody.
@@ -60,7 +62,7 @@ type Options struct {
 	HugePages bool
 	// Prefault takes and maps all memory at once, so that no later access waits for the kernel.
 	Prefault bool
-	// Keep makes the memory of a named segment a file under its name, which stays until [Remove], also when nobody has the segment open. Without it the
+	// Keep makes the memory of a named segment a file under its name, which stays until [Unlink], also when nobody has the segment open. Without it the
 	// memory is gone with the last process that has it open, and then so is the name. Who truncates the file of a kept segment makes the accesses of
 	// others fault: see [Segment.Guard].
 	Keep bool
@@ -468,8 +470,8 @@ func Default() (*Segment, error) {
 // defaultArena is address space, not memory: pages are taken when they are touched.
 const defaultArena = 16 << (20 + 10*(^uint(0)>>63)) // 16 GiB, or 16 MiB with 32-bit words
 
-// HasDefault returns the segment that Default would return, or nil if it is not made yet.
-func HasDefault() *Segment {
+// PeekDefault returns the segment that Default would return, or nil if it is not made yet.
+func PeekDefault() *Segment {
 	openMu.Lock()
 	defer openMu.Unlock()
 	return standard

@@ -9,12 +9,13 @@ import "iter"
 // private zeros.
 type Slice[T any] struct{ elems []T }
 
-// View returns a view of all elements of the array. After Close of the segment it has none.
-func (a *Array[T]) View() Slice[T] { return Slice[T]{a.Slice()} }
+// Slice returns a view of all elements of the array. After Close of the segment it has none.
+func (a *Array[T]) Slice() Slice[T] { return Slice[T]{a.Elems()} }
 
-// ViewOf views bytes of shared memory as elements, as [SliceOf] does.
-func ViewOf[T any](mem []byte) (Slice[T], error) {
-	elems, err := SliceOf[T](mem)
+// SliceOf views bytes that stand in shared memory as elements, without a copy: what another program has written there as an array, such as a numpy array of
+// float64. T must be free of pointers, the bytes must begin at a multiple of its alignment, and their number must be one of its size.
+func SliceOf[T any](mem []byte) (Slice[T], error) {
+	elems, err := elemsOf[T](mem)
 	return Slice[T]{elems}, err
 }
 

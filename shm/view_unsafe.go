@@ -5,9 +5,8 @@ import (
 	"unsafe"
 )
 
-// SliceOf views bytes that stand in shared memory as a slice of T, without a copy: what another program has written there as an array, such as a numpy array of
-// float64. T must be free of pointers, the bytes must begin at a multiple of its alignment, and their number must be one of its size.
-func SliceOf[T any](mem []byte) ([]T, error) {
+// elemsOf views bytes as a slice of T, after checking that they can be one.
+func elemsOf[T any](mem []byte) ([]T, error) {
 	if err := checkType[T](); err != nil {
 		return nil, err
 	}

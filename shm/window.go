@@ -213,9 +213,9 @@ func lookAtName(name string) (NameInfo, error) {
 	return info, err
 }
 
-// RemoveDead takes the name of a segment away that nobody has open any more. An error that matches os.ErrExist says that somebody has, or that the
+// UnlinkDead takes the name of a segment away that nobody has open any more. An error that matches os.ErrExist says that somebody has, or that the
 // segment is kept.
-func RemoveDead(name string) error {
+func UnlinkDead(name string) error {
 	path, err := namedPath(name)
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func ExampleProcess() {
 }
 
 var showEnv = spawn.NewTarget("show env", func(ctx context.Context, key string) error {
-	fmt.Println(spawn.Name(), "sees", os.Getenv(key))
+	fmt.Println(spawn.ProcessName(), "sees", os.Getenv(key))
 	return nil
 })
 

@@ -81,12 +81,12 @@ func b2i(b bool) int {
 func TestChildren(t *testing.T) {
 	w := newWire(t)
 	p := run(t, sleeper, struct{}{}, &spawn.Options{Stdout: w.w})
-	if all := spawn.Children(); len(all) != 1 || all[0] != p {
+	if all := spawn.ActiveChildren(); len(all) != 1 || all[0] != p {
 		t.Errorf("Children returned %v", all)
 	}
 	p.Kill()
 	<-p.Done()
-	if all := spawn.Children(); len(all) != 0 {
+	if all := spawn.ActiveChildren(); len(all) != 0 {
 		t.Errorf("Children returned %v after the end", all)
 	}
 }
@@ -129,7 +129,7 @@ func TestInheritedDescriptors(t *testing.T) {
 		}
 	}
 	want := 1
-	if shm.HasDefault() != nil {
+	if shm.PeekDefault() != nil {
 		want++
 	}
 	if segments != want {

@@ -36,11 +36,11 @@ var tell = spawn.NewTarget("tell", func(_ context.Context, what []string) error 
 			}
 			fmt.Println(dir)
 		case "name":
-			fmt.Printf("%q %d %v\n", spawn.Name(), spawn.ParentPID(), spawn.ParentPID() == os.Getppid())
+			fmt.Printf("%q %d %v\n", spawn.ProcessName(), spawn.ParentPID(), spawn.ParentPID() == os.Getppid())
 		case "args":
 			fmt.Printf("%q\n", os.Args)
 		case "file":
-			if err := os.WriteFile(value, []byte("from "+spawn.Name()), 0o600); err != nil {
+			if err := os.WriteFile(value, []byte("from "+spawn.ProcessName()), 0o600); err != nil {
 				return err
 			}
 		}
@@ -126,7 +126,7 @@ func unwrap(err error) error {
 }
 
 func TestNames(t *testing.T) {
-	if name, pid := spawn.Name(), spawn.ParentPID(); name != "" || pid != 0 {
+	if name, pid := spawn.ProcessName(), spawn.ParentPID(); name != "" || pid != 0 {
 		t.Errorf("a process that is no child is called %q, with parent %d", name, pid)
 	}
 	lines := output(t, spawn.Options{Name: "Bob the worker"}, "name", "args")

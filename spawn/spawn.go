@@ -113,19 +113,16 @@ func (t *Target[A]) Start(ctx context.Context, arg A, o *Options) (*Process, err
 // child it runs the target and does not return; elsewhere it returns at once.
 func Init() { child.Init() }
 
-// Name returns the name that this process was started under, or "" if it is no child.
-func Name() string { return child.Name() }
+// ProcessName returns the name that this process was started under, or "" if it is no child.
+func ProcessName() string { return child.Name() }
 
 // ParentPID returns the number of the process that started this one as a child, or 0 if it is none.
 func ParentPID() int { return child.ParentPID() }
 
-// Children returns the processes that this one has started and that still run.
-func Children() []*Process { return child.Children() }
+// ActiveChildren returns the processes that this one has started and that still run.
+func ActiveChildren() []*Process { return child.Children() }
 
-// Starting reports whether a child of this process is on its way: it was started, lives, and does not yet have its argument with
-// the handles in it. What such a child is going to do with them nobody knows yet.
-func Starting() bool { return child.Starting() }
-
-// Underway returns nil if no child of this process is on its way, as [Starting] has it, and else a function that reports whether one of those that are now still is. Children
-// that are started later do not count.
+// Underway returns nil if no child of this process is on its way, and else a function that reports whether one of those that are now still is; children that are
+// started later do not count. A child is on its way when it was started, lives, and does not yet have its argument with the handles in it: what it is going to do with
+// them nobody knows yet. It is for the options of that name in package ringbuf.
 func Underway() (still func() bool) { return child.Underway() }

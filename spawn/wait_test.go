@@ -105,7 +105,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := len(spawn.Children()); n != 0 {
+	if n := len(spawn.ActiveChildren()); n != 0 {
 		t.Errorf("%d children are listed after all have ended", n)
 	}
 	if now := proctest.FDs(t); now > fds {
@@ -127,7 +127,7 @@ func TestWaitingTakesNoThreads(t *testing.T) {
 		var pid int
 		w.read(t, &pid)
 	}
-	if got := len(spawn.Children()); got != n {
+	if got := len(spawn.ActiveChildren()); got != n {
 		t.Errorf("Children lists %d of %d", got, n)
 	}
 	var wg sync.WaitGroup

@@ -151,9 +151,9 @@ func (t *tool) gc(args []string) error {
 		unused := len(s.Mapped) == 0 && len(s.Open) == 0
 		switch {
 		case s.Kind == inspect.DeadName:
-			do("dead name", s.Name, func() error { return shm.RemoveDead(s.Name) })
+			do("dead name", s.Name, func() error { return shm.UnlinkDead(s.Name) })
 		case *kept && s.Kind == inspect.Kept && s.Alive() == 0 && unused && s.Problem == "":
-			do("kept segment", s.Name, func() error { return shm.Remove(s.Name) })
+			do("kept segment", s.Name, func() error { return shm.Unlink(s.Name) })
 		case *python && s.Kind == inspect.Python && unused && scan.Hidden == 0:
 			do("block", s.Name, func() error { return shm.UnlinkSharedMemory(s.Name) })
 		case s.HasMemory() && s.Alive() > 0:

@@ -82,7 +82,7 @@ func (c *Call) Pack(o *Options, edit func(*Orders)) (*Parcel, error) {
 	}
 	orders := Orders{Target: c.Target, Name: p.Name, ParentPID: os.Getpid(), Arg: c.Arg, Method: Method()}
 	segs := c.Segments
-	if d := shm.HasDefault(); d != nil {
+	if d := shm.PeekDefault(); d != nil {
 		orders.Default = d.ID()
 		with := Call{Segments: segs}
 		with.need(d)

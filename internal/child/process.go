@@ -213,32 +213,14 @@ func init() {
 
 var children sync.Map // *Process → nothing: those that run
 
-var starting atomic.Int32 // calls of Start under way
-
 // Begin says that a start is under way; end says that it is over.
 func Begin() (end func()) {
 	l := new(launch)
 	launches.Store(l, nil)
-	starting.Add(1)
 	return func() {
 		launches.Delete(l)
 		l.over.Store(true)
-		starting.Add(-1)
 	}
-}
-
-// Starting reports whether a child of this process is on its way: it was started, lives, and does not yet have its argument with
-// the handles in it. What such a child is going to do with them nobody knows yet.
-func Starting() bool {
-	if starting.Load() > 0 {
-		return true
-	}
-	on := false
-	children.Range(func(k, _ any) bool {
-		on = k.(*Process).coming()
-		return !on
-	})
-	return on
 }
 
 // Children returns the processes that this one has started and that still run.
@@ -261,5 +243,4 @@ func disownChildren() {
 	})
 	children.Clear()
 	launches.Clear()
-	starting.Store(0)
 }

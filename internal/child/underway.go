@@ -11,7 +11,7 @@ type launch struct{ over atomic.Bool }
 
 var launches sync.Map // *launch → nothing
 
-// Underway returns nil if no child of this process is on its way, as Starting has it, and else a function that reports whether one of those that are now still is. Children
+// Underway returns nil if no child of this process is on its way, and else a function that reports whether one of those that are now still is. Children
 // that are started later do not count.
 func Underway() (still func() bool) {
 	var calls []*launch

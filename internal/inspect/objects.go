@@ -16,7 +16,7 @@ import (
 var kindNames = map[shm.Kind]string{
 	shm.KindValue: "value", shm.KindArray: "array", shm.KindMutex: "mutex", shm.KindQueue: "queue", shm.KindRWMutex: "rwmutex",
 	shm.KindRLock: "rlock", shm.KindSemaphore: "semaphore", shm.KindBoundedSemaphore: "bounded semaphore", shm.KindCond: "cond",
-	shm.KindEvent: "event", shm.KindBarrier: "barrier", shm.KindMatrix: "matrix", shm.KindStruct: "struct", shm.KindCell: "blob",
+	shm.KindEvent: "event", shm.KindBarrier: "barrier", shm.KindMatrix: "matrix", shm.KindStruct: "struct", shm.KindBlob: "blob",
 	shm.KindPipe: "pipe", shm.KindBlock: "block",
 }
 
@@ -49,7 +49,7 @@ func (l *Lock) Held() bool { return l.Owner != nil || len(l.Holders) > 0 }
 // lookAtLock returns the state of an object that is a lock; ok is false for others.
 func lookAtLock(o *shm.Object) (s futex.State, err error, ok bool) {
 	switch o.Kind {
-	case shm.KindMutex, shm.KindRLock, shm.KindCell:
+	case shm.KindMutex, shm.KindRLock, shm.KindBlob:
 		s, err = futex.LookMutex(o.Mem)
 	case shm.KindRWMutex:
 		s, err = futex.LookRWMutex(o.Mem)

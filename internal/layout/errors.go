@@ -17,6 +17,10 @@ var (
 	ErrFull = errors.New("full")
 	// ErrEmpty says that a try found nothing.
 	ErrEmpty = errors.New("empty")
+	// ErrTooLarge says that a message or value does not fit where it is to go, and never will.
+	ErrTooLarge = errors.New("too large")
+	// ErrTooMany says that every place in an object is taken.
+	ErrTooMany = errors.New("all places are taken")
 )
 
 type closedError struct{}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/fb2d3dbd/multiproc/internal/layout"
 	"github.com/fb2d3dbd/multiproc/internal/owner"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 )
@@ -45,7 +46,7 @@ func TestCrashPoints(t *testing.T) {
 				t.Error("who has left is alive")
 			}
 			late := look(t, file, n)
-			if _, err := late.Join(); !errors.Is(err, owner.ErrTooMany) {
+			if _, err := late.Join(); !errors.Is(err, layout.ErrTooMany) {
 				t.Errorf("the place of a process that stands at %s was taken: %v", point, err)
 			}
 			p.kill()

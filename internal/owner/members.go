@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/layout"
 )
 
 // Participants says who this process is among those that share some memory, and which of them are dead; see
@@ -72,7 +73,7 @@ func (m *Members) Join(self uint32, before func(number int)) (int, error) {
 			return i + 1, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: all %d numbers are in use", ErrTooMany, len(m.words))
+	return 0, fmt.Errorf("%w: %d members are in it", layout.ErrTooMany, len(m.words))
 }
 
 // Flag sets flags of member i, which is this process.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fb2d3dbd/multiproc/internal/layout"
 	"github.com/fb2d3dbd/multiproc/internal/owner"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 )
@@ -120,7 +121,7 @@ func TestTooMany(t *testing.T) {
 	parts := []*part{join(t, file, n), join(t, file, n), join(t, file, n)}
 	late := look(t, file, n)
 	for range 3 {
-		if _, err := late.Join(); !errors.Is(err, owner.ErrTooMany) {
+		if _, err := late.Join(); !errors.Is(err, layout.ErrTooMany) {
 			t.Fatalf("the fourth of three got %v", err)
 		}
 	}

@@ -11,7 +11,6 @@ package owner
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"unsafe"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/layout"
 	"github.com/fb2d3dbd/multiproc/internal/life"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
@@ -38,9 +38,6 @@ const (
 	// claimBase is the offset of the byte that is held by who is about to join as participant 0, for that time.
 	claimBase = 1 << 41
 )
-
-// ErrTooMany says that every record of the table belongs to a living participant.
-var ErrTooMany = errors.New("too many participants")
 
 // record is what stands in the table for one participant.
 //
@@ -165,7 +162,7 @@ func (t *Table) Join() (uint32, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("join a segment: %w: all %d places are taken by living processes", ErrTooMany, t.n)
+	return 0, fmt.Errorf("join a segment: %w: %d living processes have it open", layout.ErrTooMany, t.n)
 }
 
 // take buries the former holder of record i, if it is dead, and fills the record for this process, which has the claim on it; 0

@@ -33,7 +33,7 @@ func leftovers(before scene, patience time.Duration) []string {
 	if err := forkserver.Stop(); err != nil { // it too lives as long as the process
 		left = append(left, "the zygote: "+err.Error())
 	}
-	if d := shm.HasDefault(); d != nil {
+	if d := shm.PeekDefault(); d != nil {
 		if err := d.Close(); err != nil {
 			left = append(left, "the default segment: "+err.Error())
 		}

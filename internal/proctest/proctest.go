@@ -71,7 +71,7 @@ func SegmentName(t testing.TB) string {
 	name := fmt.Sprintf("test-%s-%d", runID, names.Add(1))
 	t.Cleanup(func() {
 		if t.Failed() {
-			_ = shm.Remove(name) // a test that failed could not
+			_ = shm.Unlink(name) // a test that failed could not
 		}
 	})
 	return name

@@ -97,7 +97,7 @@ var leaky = NewProgram("leaky", func() int {
 		return 1
 	}
 	fmt.Println(strings.Join(leftovers(before, time.Second/2), "\n"))
-	_ = shm.Remove("test-" + runID + "-x")
+	_ = shm.Unlink("test-" + runID + "-x")
 	return 0
 })
 

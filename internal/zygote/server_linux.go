@@ -169,8 +169,8 @@ func (s *server) bear(p *child.Parcel, theirs *os.File) {
 }
 
 func limit(c Config) time.Duration {
-	if c.Limit > 0 {
-		return c.Limit
+	if c.PreloadTimeout > 0 {
+		return c.PreloadTimeout
 	}
 	return 5 * time.Minute
 }

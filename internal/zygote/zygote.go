@@ -37,7 +37,7 @@ func (e *PreloadError) Error() string {
 // Config is how zygotes are made. The zero value is the default.
 type Config struct {
 	// Limit is how long each preload function may take; 0 means five minutes.
-	Limit time.Duration
+	PreloadTimeout time.Duration
 	// HugePages asks the kernel to put what was preloaded into huge pages. It takes seconds a gigabyte, once, and makes every start several times
 	// faster when the zygote has hundreds of megabytes.
 	HugePages bool

@@ -235,7 +235,7 @@ func (s *scene) take(ctx context.Context, _ int) error {
 // meet passes the barrier, or resets it when it is broken.
 func (s *scene) meet(ctx context.Context, _ int) error {
 	_, err := s.bar.WaitAction(ctx, func() error { fault.Point("scene.action"); return nil })
-	if errors.Is(err, futex.ErrBroken) && ctx.Err() == nil {
+	if errors.Is(err, futex.ErrBrokenBarrier) && ctx.Err() == nil {
 		if err = nil; s.bar.Broken() {
 			err = s.bar.Reset()
 		}

@@ -30,7 +30,7 @@ func drawConfig(rng *rand.Rand, n int) config {
 }
 
 func (c config) options() ringbuf.PipeOptions {
-	return ringbuf.PipeOptions{OneWay: c.OneWay, Capacity: c.Capacity, Arena: c.Arena, Zeroed: true}
+	return ringbuf.PipeOptions{OneWay: c.OneWay, Capacity: c.Capacity, Bytes: c.Arena, Zeroed: true}
 }
 
 // newSegment makes a segment that has room for a pipe of this kind, and for its blocks.

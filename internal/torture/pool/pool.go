@@ -214,7 +214,7 @@ func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Ra
 			}
 		}
 	}
-	outs, err := p.With(o).Map(limited, in)
+	outs, err := p.With(&o).Map(limited, in)
 	if ctx.Err() != nil {
 		return
 	}

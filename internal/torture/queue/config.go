@@ -28,14 +28,14 @@ func draw(rng *rand.Rand, n int) config {
 		c.opts.MaxDeliveries = pick(rng, 1, 2, 3)
 	}
 	if n%3 != 2 {
-		c.opts.Arena = pick(rng, 64<<10, 256<<10)
+		c.opts.Bytes = pick(rng, 64<<10, 256<<10)
 	}
 	if n%4 == 3 {
 		c.opts.Spares, c.tight = pick(rng, 4, 12), true
 	}
 	inline := (c.opts.MessageSize+32+63)&^63 - 32
 	c.sizes = sizes{Inline: inline, Large: inline}
-	if c.opts.Arena > 0 {
+	if c.opts.Bytes > 0 {
 		c.sizes.Large = 3000
 	}
 	return c

@@ -129,8 +129,8 @@ func (w *worker) lookAround() error {
 		return w.soft(err)
 	}
 	// Those that are to be handed out again come on top of the capacity.
-	if n < 0 || n > 8*w.q.Capacity()+1<<12 {
-		w.books.Problem(torture.Corrupt, "Len is %d in a queue of %d", n, w.q.Capacity())
+	if n < 0 || n > 8*w.q.Cap()+1<<12 {
+		w.books.Problem(torture.Corrupt, "Len is %d in a queue of %d", n, w.q.Cap())
 	}
 	_, err = w.q.Unfinished()
 	return w.soft(err)
@@ -160,7 +160,7 @@ func (w *worker) join() error {
 		}
 		return err
 	}
-	q, err := ringbuf.OpenMPMC(seg.Bytes(), &ringbuf.Options{Participants: seg})
+	q, err := ringbuf.OpenMPMC(seg.Bytes(), &ringbuf.MPMCOptions{Participants: seg})
 	if err != nil {
 		return errors.Join(err, seg.Close())
 	}

@@ -33,7 +33,7 @@ func (j job) worker(books *torture.Books, q *ringbuf.MPMC, lane int) *worker {
 }
 
 func (j job) open() (*ringbuf.MPMC, error) {
-	return ringbuf.OpenMPMC(j.Queue.Bytes(), &ringbuf.Options{Participants: j.Queue})
+	return ringbuf.OpenMPMC(j.Queue.Bytes(), &ringbuf.MPMCOptions{Participants: j.Queue})
 }
 
 // victims work until they die.

@@ -61,11 +61,11 @@ func NewBlob(s *Segment, capacity int) (*Blob, error) {
 	if capacity < 1 || capacity > math.MaxInt32 {
 		return nil, fmt.Errorf("shm: a value of up to %d bytes; the capacity must be from 1 to %d", capacity, math.MaxInt32)
 	}
-	ref, err := s.Reserve(KindCell, cellHeadSize+2*slotSize(capacity))
+	ref, err := s.Reserve(KindBlob, cellHeadSize+2*slotSize(capacity))
 	if err != nil {
 		return nil, err
 	}
-	mem, err := s.at(ref, KindCell)
+	mem, err := s.at(ref, KindBlob)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func NewBlob(s *Segment, capacity int) (*Blob, error) {
 
 // OpenBlob views the object that ref names.
 func OpenBlob(s *Segment, ref Ref) (*Blob, error) {
-	mem, err := s.at(ref, KindCell)
+	mem, err := s.at(ref, KindBlob)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func appendWords(dst []byte, from []uint64, n int) []byte {
 	return dst
 }
 
-// Store replaces the value. It waits for other writers until ctx ends, and takes over from one that has died. ErrTooLong says that the value does not fit.
+// Store replaces the value. It waits for other writers until ctx ends, and takes over from one that has died. ErrTooLarge says that the value does not fit.
 func (b *Blob) Store(ctx context.Context, value []byte) error {
 	return b.update(ctx, func([]byte) ([]byte, error) { return value, nil })
 }
@@ -188,7 +188,7 @@ func (b *Blob) update(ctx context.Context, fn func(old []byte) ([]byte, error)) 
 		return err
 	}
 	if len(value) > b.max {
-		return fmt.Errorf("shm: %w: %d bytes in the place of %d", ErrTooLong, len(value), b.max)
+		return fmt.Errorf("shm: %w: %d bytes in the place of %d", ErrTooLarge, len(value), b.max)
 	}
 	v := atomic.LoadUint64(&b.head.version) + 1
 	slot := b.slots[v&1]
@@ -229,6 +229,15 @@ type Text struct{ Blob }
 // NewText allocates an empty string of up to capacity bytes in the segment's arena.
 func NewText(s *Segment, capacity int) (*Text, error) {
 	b, err := NewBlob(s, capacity)
+	if err != nil {
+		return nil, err
+	}
+	return &Text{*b}, nil
+}
+
+// OpenText views the string that ref names.
+func OpenText(s *Segment, ref Ref) (*Text, error) {
+	b, err := OpenBlob(s, ref)
 	if err != nil {
 		return nil, err
 	}
