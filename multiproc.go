@@ -37,6 +37,7 @@ package multiproc
 import (
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/codec"
+	"github.com/fb2d3dbd/multiproc/internal/failure"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
 	"github.com/fb2d3dbd/multiproc/shm"
 	"github.com/fb2d3dbd/multiproc/spawn"
@@ -105,3 +106,8 @@ func ParentPID() int { return spawn.ParentPID() }
 // Register makes T known for values that travel inside interfaces, such as the elements of an []any. Basic types and
 // slices and maps of them need no registration. Call it at package level or in an init function.
 func Register[T any]() { codec.Register[T]() }
+
+// RegisterError makes an error known under a name, for use in a package-level variable or an init function: what a task of a pool or a method behind a manager
+// returns and matches it by errors.Is there, matches it here too. Well-known errors such as context.Canceled, io.EOF and fs.ErrNotExist are known from the start. It
+// panics if the name is another's.
+func RegisterError(name string, err error) { failure.Register(name, err) }

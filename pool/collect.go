@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fb2d3dbd/multiproc/internal/failure"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
 )
 
@@ -147,7 +148,11 @@ func (e *engine) tell(list []settled) {
 				s.err = fmt.Errorf("%w: result: %w", ErrEncoding, err)
 			}
 		case isFailure:
-			s.err = failureFrom(s.b)
+			if e, err := failure.From(s.b); err == nil {
+				s.err = e
+			} else {
+				s.err = fmt.Errorf("pool: %w", err)
+			}
 		case isUnsent:
 			s.err = fmt.Errorf("%w: result: %s", ErrEncoding, s.b)
 		case isUnread:

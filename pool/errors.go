@@ -1,12 +1,14 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"syscall"
 
 	"github.com/fb2d3dbd/multiproc"
+	"github.com/fb2d3dbd/multiproc/internal/failure"
 )
 
 // Errors of this package. They are matched with errors.Is.
@@ -86,26 +88,17 @@ func (e *WorkerDiedError) Error() string {
 // Is reports whether target is ErrWorkerDied.
 func (e *WorkerDiedError) Is(target error) bool { return target == ErrWorkerDied }
 
-// A RemoteError is an error that a task's function returned, or its panic.
-type RemoteError struct {
-	Text  string
-	Type  string // of the error, or of the panic's value
-	Panic bool
-	Stack string // of a panic
-	// Err is the error itself, or the first of those that it wraps, where one can travel: a registered type (see multiproc.Register), or a well-known
-	// value such as context.Canceled, io.EOF or fs.ErrNotExist. Else nil.
-	Err error
-}
+// A RemoteError is an error that a task's function returned, or its panic: its text and type, the stack of a panic, and in Err the error itself, where it can
+// travel: a registered type (see multiproc.Register), a registered sentinel (see multiproc.RegisterError), or a well-known value such as context.Canceled, io.EOF or
+// fs.ErrNotExist.
+type RemoteError = failure.Error
 
-func (e *RemoteError) Error() string {
-	if e.Panic {
-		return "panic: " + e.Text
-	}
-	return e.Text
-}
+// timeoutError is ErrTimeout.
+type timeoutError struct{}
 
-// Unwrap returns Err.
-func (e *RemoteError) Unwrap() error { return e.Err }
+func (timeoutError) Error() string { return "pool: the task exceeded its time-out" }
+
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // A MapError lists the tasks of a call that failed, by their numbers.
 type MapError struct {

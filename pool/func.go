@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/fb2d3dbd/multiproc"
+	"github.com/fb2d3dbd/multiproc/internal/failure"
 )
 
 // A Func is a function that the workers of a pool run, with what they do before.
@@ -103,11 +104,11 @@ type outcome struct {
 func runTask[State, In, Out any](ctx context.Context, f *Func[In, Out], s *State, arg []byte, fn func(context.Context, *State, In) (Out, error)) (o outcome) {
 	var in In
 	if err := decodeValue(f.in, arg, &in, false); err != nil {
-		return outcome{kind: isUnread, raw: []byte(textOf(err))}
+		return outcome{kind: isUnread, raw: []byte(failure.Text(err))}
 	}
 	out, err := fn(ctx, s, in)
 	if err != nil {
-		return outcome{kind: isFailure, raw: failureOf(err).encode(nil)}
+		return outcome{kind: isFailure, raw: failure.Of(err).Append(nil)}
 	}
 	switch f.out {
 	case formView:
@@ -117,7 +118,7 @@ func runTask[State, In, Out any](ctx context.Context, f *Func[In, Out], s *State
 	}
 	b, err := appendValue(f.out, scratch[:0], &out)
 	if err != nil {
-		return outcome{kind: isUnsent, raw: []byte(textOf(err))}
+		return outcome{kind: isUnsent, raw: []byte(failure.Text(err))}
 	}
 	if cap(b) <= maxScratch {
 		scratch = b[:0]

@@ -99,7 +99,7 @@ type resultHeader struct {
 // Kinds of results.
 const (
 	isValue   = iota
-	isFailure // a remoteFailure
+	isFailure // a failure.Record
 	isUnsent  // text: the result could not be encoded, or was too large
 	isUnread  // text: the argument could not be decoded
 	isBatch   // several values

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/failure"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
 	"github.com/fb2d3dbd/multiproc/shm"
@@ -279,11 +280,11 @@ func (w *worker) task(c *taskContext, timeout int64, arg []byte, call func(ctx c
 				return
 			}
 			if v := recover(); v != nil {
-				o = outcome{kind: isFailure, raw: panicOf(v).encode(nil)}
+				o = outcome{kind: isFailure, raw: failure.OfPanic(v).Append(nil)}
 				return
 			}
 			// runtime.Goexit: this goroutine is at its end, and only what is deferred still runs.
-			o = outcome{kind: isFailure, raw: failureOf(errGoexit).encode(nil)}
+			o = outcome{kind: isFailure, raw: failure.Of(errGoexit).Append(nil)}
 			err = w.finish(c, o, head, start, nil)
 		}()
 		o = call(c, arg)
