@@ -63,6 +63,22 @@ func TestRecvInto(t *testing.T) {
 	})
 }
 
+// TestRecvIntoOne takes messages one by one into room for several, when all have come.
+func TestRecvIntoOne(t *testing.T) {
+	each(t, func(t *testing.T, a, b *conn.Conn) {
+		ctx := proctest.Context(t)
+		for n := range 20 {
+			check(t, a.SendBytes(ctx, pattern(n)))
+		}
+		buf := make([]byte, 4096)
+		for n := range 20 {
+			k, err := b.RecvInto(ctx, buf)
+			check(t, err)
+			same(t, buf[:k], pattern(n))
+		}
+	})
+}
+
 func TestEOF(t *testing.T) {
 	each(t, func(t *testing.T, a, b *conn.Conn) {
 		ctx := proctest.Context(t)

@@ -115,8 +115,10 @@ func (o *streamReceive) start(s *stream) error {
 		return err
 	}
 	s.size = size
-	if s.body = o.room; len(o.room) < size || size == 0 {
+	if len(o.room) < size || size == 0 {
 		s.body = make([]byte, min(size, firstRoom))
+	} else {
+		s.body = o.room[:size] // and no more: the next frame may have come too
 	}
 	return nil
 }
