@@ -1,0 +1,305 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/failure"
+)
+
+// cancelGrace is how long the answer to a call that was given up may take. Then the link is broken, which undoes whatever the server does.
+const cancelGrace = time.Second
+
+// client is one link to a server, with the calls that are under way over it. No goroutine of its own receives: one of those who wait for an answer does so for all,
+// until it has its own.
+type client struct {
+	l    link
+	turn chan struct{} // of sending
+
+	mu      sync.Mutex
+	calls   map[uint64]*request // under way
+	reading bool                // somebody receives
+	err     error               // why the link is of no use any more
+}
+
+func newClient(l link) *client {
+	return &client{l: l, turn: make(chan struct{}, 1), calls: map[uint64]*request{}}
+}
+
+// A request is a call of this process's. Requests are used again.
+type request struct {
+	id   uint64
+	b    []byte        // what is sent, and then the answer
+	wake chan struct{} // it is done, or it is its turn to receive
+
+	// Guarded by the client's lock.
+	done   bool
+	seen   bool // the answer will come, however late
+	err    error
+	gaveUp error // the end of its context
+	body   int   // where in b the answer begins
+	status status
+}
+
+var requests = sync.Pool{New: func() any { return &request{wake: make(chan struct{}, 1)} }}
+
+// release gives a request back. Nobody may have what it has answered any more.
+func (q *request) release() {
+	if cap(q.b) > keptFrame {
+		q.b = nil
+	}
+	select {
+	case <-q.wake:
+	default:
+	}
+	q.done, q.seen, q.err, q.gaveUp = false, false, nil, nil
+	requests.Put(q)
+}
+
+// errUnsent says that a call was not sent, so that it can be sent over another link.
+var errUnsent = errors.New("not sent")
+
+// do sends a request and waits for its answer.
+func (c *client) do(ctx context.Context, q *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return errUnsent
+	}
+	c.calls[q.id] = q
+	c.mu.Unlock()
+	if err := c.send(ctx, q.b); err != nil {
+		c.mu.Lock()
+		delete(c.calls, q.id)
+		c.handOver()
+		c.mu.Unlock()
+		return err
+	}
+	return c.await(ctx, q)
+}
+
+// send sends a frame. errUnsent says that the link is of no use; another error that the frame cannot be sent, or not in time.
+func (c *client) send(ctx context.Context, frame []byte) error {
+	select {
+	case c.turn <- struct{}{}:
+	default:
+		select {
+		case c.turn <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := c.l.send(ctx, frame)
+	if err == nil || errors.Is(err, ErrTooLarge) {
+		<-c.turn
+		return err
+	}
+	// A frame that was sent in part is none, but nothing more can be sent.
+	c.fail(err)
+	<-c.turn
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errUnsent
+}
+
+// await waits for the answer to a request that was sent. When ctx ends the server is told, and answers at once: that the call has ended, one way or the other, or that
+// it has seen it and the answer will come when it can. If it does not, the link is broken, which undoes what the server may do yet.
+func (c *client) await(ctx context.Context, q *request) error {
+	for {
+		c.mu.Lock()
+		if q.done || c.err != nil {
+			if !q.done {
+				q.err = c.lost()
+			}
+			delete(c.calls, q.id)
+			c.handOver()
+			c.mu.Unlock()
+			if q.err != nil && q.gaveUp != nil {
+				return fmt.Errorf("%w: %w", q.gaveUp, q.err)
+			}
+			return q.err
+		}
+		lead := !c.reading
+		c.reading = true
+		c.mu.Unlock()
+		var err error
+		if lead {
+			err = c.receive(ctx, q)
+		} else {
+			select {
+			case <-q.wake:
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		if err == nil {
+			continue
+		}
+		if q.gaveUp == nil {
+			q.gaveUp = err
+			grace, cancel := context.WithTimeout(context.Background(), cancelGrace)
+			defer cancel()
+			ctx = grace
+			var b [24]byte
+			_ = c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opCancel)), q.id), 0))
+			continue
+		}
+		c.mu.Lock()
+		if q.seen {
+			ctx = context.Background()
+		} else if !q.done {
+			c.broken(fmt.Errorf("%w: no answer to a call that was given up", ErrLost))
+		}
+		c.mu.Unlock()
+	}
+}
+
+// receive receives for everybody until q is answered, the link is broken, or ctx ends, whose error it then returns. The caller has set c.reading.
+func (c *client) receive(ctx context.Context, q *request) error {
+	for {
+		frame, err := c.l.recv(ctx)
+		c.mu.Lock()
+		if err == nil {
+			c.deliver(frame, q)
+		} else if e := ctx.Err(); e != nil && errors.Is(err, e) {
+			c.reading = false
+			c.handOver()
+			c.mu.Unlock()
+			return e
+		} else {
+			c.broken(err)
+		}
+		if q.done || c.err != nil {
+			c.reading = false
+			c.mu.Unlock()
+			return nil
+		}
+		c.mu.Unlock()
+	}
+}
+
+// deliver hands an answer to who waits for it. q is the caller's own, or nil. c.mu is held.
+func (c *client) deliver(frame []byte, own *request) {
+	r := reader{b: frame}
+	st, id := status(r.byte()), r.uint()
+	switch {
+	case r.bad || st == 0 || st > isGoodbye:
+		c.broken(refuse(ErrProtocol, "an answer of %d bytes", len(frame)))
+		return
+	case st == isGoodbye:
+		c.broken(ErrShutdown)
+		return
+	case id == 0 && st == isRefused:
+		c.broken(r.error())
+		return
+	}
+	q := c.calls[id]
+	if q == nil || q.done {
+		return // of a call that was given up
+	}
+	if st == isSeen {
+		q.seen = true
+	} else {
+		q.b = append(q.b[:0], frame...)
+		q.body, q.status, q.done = len(frame)-len(r.b), st, true
+	}
+	if q != own {
+		q.poke()
+	}
+}
+
+func (q *request) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// handOver has another of those who wait receive, if nobody does. c.mu is held.
+func (c *client) handOver() {
+	if c.reading || c.err != nil {
+		return
+	}
+	for _, q := range c.calls {
+		if !q.done {
+			q.poke()
+			return
+		}
+	}
+}
+
+// fail ends the link.
+func (c *client) fail(err error) {
+	c.mu.Lock()
+	c.broken(err)
+	c.mu.Unlock()
+}
+
+// broken ends the link: every call under way is lost. c.mu is held.
+func (c *client) broken(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	for _, q := range c.calls {
+		q.poke()
+	}
+	go c.l.close() // it may wait for calls under way
+}
+
+// lost is the error of a call that was under way when the link broke. c.mu is held.
+func (c *client) lost() error {
+	switch {
+	case errors.Is(c.err, ErrShutdown), errors.Is(c.err, ErrClosed), errors.Is(c.err, ErrProtocol), errors.Is(c.err, ErrTooLarge), errors.Is(c.err, ErrLimit):
+		return fmt.Errorf("%w: %w", c.err, ErrLost)
+	case errors.Is(c.err, ErrLost):
+		return c.err
+	case c.l.local() && over(c.err):
+		return fmt.Errorf("%w: %w", ErrServer, ErrLost)
+	}
+	return fmt.Errorf("%w: %w", ErrLost, c.err)
+}
+
+// alive reports whether calls can be sent.
+func (c *client) alive() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err == nil
+}
+
+// answer returns the reader of what a request was answered with, or the error.
+func (q *request) answer() (reader, error) {
+	r := reader{b: q.b[q.body:]}
+	switch q.status {
+	case isDone:
+		return r, nil
+	case isRefused:
+		err := r.error()
+		if q.gaveUp != nil && err == context.Canceled {
+			err = q.gaveUp
+		}
+		return r, err
+	case isFailure:
+		e, err := failure.From(r.b)
+		if err != nil {
+			return r, refuse(ErrProtocol, "%v", err)
+		}
+		return r, e
+	case isAct:
+		return r, errAct
+	}
+	return r, refuse(ErrProtocol, "an answer of status %d", q.status)
+}
+
+// errAct says that a barrier's last party is to act.
+var errAct = errors.New("act")
+
+// abandon ends the copy of a link in the child of a fork: it is the parent's. The parent's calls under way are its own.
+func (c *client) abandon() { c.l.close() }

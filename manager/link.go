@@ -1,0 +1,81 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/conn"
+)
+
+// A link carries frames between a client and a server, whole and in order. One goroutine at a time sends, and one receives.
+type link interface {
+	// send sends a frame, waiting for room until ctx ends. After an error the link is of no use.
+	send(ctx context.Context, frame []byte) error
+	// trySend sends a frame if it can do so at once, and reports whether it did; else nothing of it was sent.
+	trySend(frame []byte) (bool, error)
+	// recv returns the next frame, which is valid until the next call. If ctx ends, the next call goes on. The error is io.EOF when the peer has
+	// closed the link or died, and errDied if it is known to have died.
+	recv(ctx context.Context) ([]byte, error)
+	// close ends the link, and sends and receives under way in other goroutines.
+	close()
+	// local reports whether the peer is a process of this machine, whose death is the end of the link.
+	local() bool
+}
+
+var errDied = errors.New("manager: the peer died")
+
+// connLink sends frames as the messages of a connection.
+type connLink struct {
+	c       *conn.Conn
+	buf     []byte
+	onNet   bool
+	maximum int
+	silence time.Duration // after which the peer is given up; 0: never
+}
+
+func newConnLink(c *conn.Conn, maximum int) *connLink {
+	network := ""
+	if a := c.RemoteAddr(); a != nil {
+		network = a.Network()
+	}
+	c.SetLimit(int64(maximum))
+	return &connLink{c: c, buf: make([]byte, 4<<10), onNet: network != "unix" && network != "unixpacket" && network != "", maximum: maximum}
+}
+
+func (l *connLink) send(ctx context.Context, frame []byte) error {
+	if len(frame) > l.maximum {
+		return refuse(ErrTooLarge, "a message of %d bytes; at most %d are allowed", len(frame), l.maximum)
+	}
+	return l.c.SendBytes(ctx, frame)
+}
+
+// trySend never does: a frame that was begun has to be ended.
+func (l *connLink) trySend([]byte) (bool, error) { return false, nil }
+
+func (l *connLink) recv(ctx context.Context) ([]byte, error) {
+	if l.silence > 0 {
+		_ = l.c.SetReadDeadline(time.Now().Add(l.silence)) // a closed Conn says so below
+	}
+	n, err := l.c.RecvInto(ctx, l.buf)
+	if err == nil {
+		return l.buf[:n], nil
+	}
+	if long, ok := errors.AsType[*conn.TooShortError](err); ok {
+		return long.Message, nil
+	}
+	if errors.Is(err, conn.ErrTooLong) {
+		return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return nil, err
+}
+
+func (l *connLink) close()      { _ = l.c.Close() }
+func (l *connLink) local() bool { return !l.onNet }
+
+// over reports whether an error of recv says that the peer has ended the link.
+func over(err error) bool {
+	return err == io.EOF || errors.Is(err, errDied) || errors.Is(err, conn.ErrBroken) || errors.Is(err, conn.ErrPeerClosed)
+}

@@ -1,0 +1,4 @@
+package manager
+
+// defaultNetwork is how processes of one machine talk to a server.
+const defaultNetwork = "ring"

@@ -1,0 +1,274 @@
+package manager
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+)
+
+// ref is what every proxy is made of: an object of a server's, and one reference to it.
+type ref struct {
+	m      *Manager
+	server uint64
+	id     uint64
+	kind   kind
+	typ    string
+	closed atomic.Bool
+	stop   runtime.Cleanup
+}
+
+// proxy is what all proxies have in common.
+type proxy interface{ reference() *ref }
+
+// ObjectOptions are for making an object, or finding it. Nil and the zero value work.
+type ObjectOptions struct {
+	// Name is the name that others find the object by. The first that asks for it makes the object, which lives until the name is deleted and nobody has
+	// a proxy; who comes later gets a proxy of the same object, and what they would have made it of is not looked at.
+	Name string
+	// Existing refuses, with ErrName, to make an object where none has the name.
+	Existing bool
+}
+
+// create makes an object, or finds one by its name. args, which may be nil, appends what it is made of.
+func (m *Manager) create(ctx context.Context, k kind, typ string, o *ObjectOptions, args func(b []byte) ([]byte, error)) (*ref, error) {
+	if o == nil {
+		o = &ObjectOptions{}
+	}
+	if o.Existing && o.Name == "" {
+		return nil, refuse(ErrValue, "ObjectOptions.Existing without a Name")
+	}
+	for {
+		q := m.request(opNew, 0)
+		q.b = appendString(appendString(append(q.b, byte(k)), typ), o.Name)
+		if o.Existing {
+			q.b = append(q.b, nameMust)
+		} else {
+			q.b = append(q.b, nameMaybe)
+		}
+		var made []byte
+		if args != nil {
+			var err error
+			if made, err = args(nil); err != nil {
+				q.release()
+				return nil, err
+			}
+		}
+		q.b = appendBytes(q.b, made)
+		r, err := m.do(ctx, q)
+		id := r.uint()
+		if err == nil {
+			err = r.err()
+		}
+		q.release()
+		if err != nil {
+			return nil, err
+		}
+		return m.hold(id, k, typ), nil
+	}
+}
+
+// hold makes the reference that this process has got one that is let go when nobody has it any more.
+func (m *Manager) hold(id uint64, k kind, typ string) *ref {
+	m.refMu.Lock()
+	m.refs[id]++
+	m.refMu.Unlock()
+	r := &ref{m: m, server: m.serverID(), id: id, kind: k, typ: typ}
+	r.stop = runtime.AddCleanup(r, func(id uint64) { go m.drop(id, true) }, id)
+	return r
+}
+
+// drop lets a reference go.
+func (m *Manager) drop(id uint64, collected bool) {
+	m.refMu.Lock()
+	m.refs[id]--
+	if m.refs[id] <= 0 {
+		delete(m.refs, id)
+	}
+	left := len(m.refs)
+	m.refMu.Unlock()
+	if m.implicit && left == 0 {
+		m.end()
+		return
+	}
+	c := m.cur.Load()
+	if c == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	_ = c.send(ctx, appendBool(appendUint64(appendUint64([]byte{byte(opDrop)}, 0), id), collected)) // a link that is broken has let it go
+}
+
+// request begins a call of the object.
+func (r *ref) request(what op) (*request, error) {
+	if r == nil {
+		return nil, fmt.Errorf("manager: the zero value of a proxy: make the object with its New function: %w", ErrClosed)
+	}
+	if r.closed.Load() {
+		return nil, fmt.Errorf("manager: the proxy: %w", ErrClosed)
+	}
+	return r.m.request(what, r.id), nil
+}
+
+// do sends a request. The answer is valid until the request is released.
+func (r *ref) do(ctx context.Context, q *request) (reader, error) {
+	out, err := r.m.do(ctx, q)
+	runtime.KeepAlive(r)
+	return out, err
+}
+
+// call does a call that is answered with nothing.
+func (r *ref) call(ctx context.Context, q *request) error {
+	out, err := r.do(ctx, q)
+	if err == nil {
+		err = out.err()
+	}
+	q.release()
+	return err
+}
+
+// simple does a call without arguments that is answered with nothing.
+func (r *ref) simple(ctx context.Context, what op) error {
+	q, err := r.request(what)
+	if err != nil {
+		return err
+	}
+	return r.call(ctx, q)
+}
+
+// number does a call without arguments that is answered with a number.
+func (r *ref) number(ctx context.Context, what op) (int, error) {
+	q, err := r.request(what)
+	if err != nil {
+		return 0, err
+	}
+	defer q.release()
+	out, err := r.do(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	n := int(out.uint())
+	return n, out.err()
+}
+
+// truth does a call without arguments that is answered with yes or no.
+func (r *ref) truth(ctx context.Context, what op) (bool, error) {
+	q, err := r.request(what)
+	if err != nil {
+		return false, err
+	}
+	defer q.release()
+	out, err := r.do(ctx, q)
+	if err != nil {
+		return false, err
+	}
+	yes := out.bool()
+	return yes, out.err()
+}
+
+// put appends a value to a request.
+func put[T any](r *ref, q *request, v *T) error {
+	// The length comes before the bytes: most are short.
+	at := len(q.b)
+	val, err := encode(r.server, append(q.b, 0), v)
+	if err != nil {
+		return err
+	}
+	if n := len(val.data); n < 0x80 && at+1+n <= cap(q.b) && len(val.refs) == 0 {
+		q.b = q.b[:at+1+n]
+		q.b[at] = byte(n)
+		copy(q.b[at+1:], val.data) // onto itself, unless the buffer has grown
+		q.b = append(q.b, 0)
+		return nil
+	}
+	q.b = val.append(q.b[:at:at])
+	return nil
+}
+
+// close lets the reference go.
+func (r *ref) close() error {
+	if r == nil || r.closed.Swap(true) {
+		return nil
+	}
+	r.stop.Stop()
+	r.m.drop(r.id, false)
+	return nil
+}
+
+// A handle is a proxy on its way to another process.
+type handle struct {
+	server           uint64
+	network, address string // none where the key must not go along
+	key              []byte
+	kind             kind
+	typ              string
+	object, ticket   uint64
+}
+
+// marshal makes a handle of the reference, for which the server keeps the object. The handle of a server of this machine has the server's key in it: it is for messages
+// that others cannot read.
+func (r *ref) marshal() ([]byte, error) {
+	if r == nil {
+		return nil, fmt.Errorf("manager: the zero value of a proxy cannot be sent: make the object with its New function")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	q, err := r.request(opPin)
+	if err != nil {
+		return nil, err
+	}
+	defer q.release()
+	out, err := r.do(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	h := handle{server: r.server, kind: r.kind, typ: r.typ, object: r.id, ticket: out.uint()}
+	if err := out.err(); err != nil {
+		return nil, err
+	}
+	if r.m.network == "ring" || r.m.network == "unix" {
+		h.network, h.address, h.key = r.m.network, r.m.address, r.m.o.Key
+	}
+	return h.append(nil), nil
+}
+
+func (h *handle) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, h.server)
+	b = appendBytes(appendString(appendString(b, h.network), h.address), h.key)
+	b = appendString(append(b, byte(h.kind)), h.typ)
+	return binary.AppendUvarint(binary.AppendUvarint(b, h.object), h.ticket)
+}
+
+func (h *handle) read(b []byte) error {
+	r := reader{b: b}
+	h.server = r.uint()
+	h.network, h.address, h.key = r.string(), r.string(), append([]byte(nil), r.bytes()...)
+	h.kind, h.typ = kind(r.byte()), r.string()
+	h.object, h.ticket = r.uint(), r.uint()
+	return r.err()
+}
+
+// unmarshal opens the object whose handle b is, for a proxy of the kind and type.
+func unmarshal(b []byte, k kind, typ string) (*ref, error) {
+	var h handle
+	if err := h.read(b); err != nil {
+		return nil, err
+	}
+	if h.kind != k || h.typ != typ {
+		return nil, refuse(ErrName, "the proxy is of a %s, not of a %s", describe(h.kind, h.typ), describe(k, typ))
+	}
+	m, err := managers.of(&h)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	q := m.request(opAttach, h.object)
+	q.b = appendString(append(appendUint64(q.b, h.ticket), byte(k)), typ)
+	if err := m.call(ctx, q); err != nil {
+		return nil, err
+	}
+	return m.hold(h.object, k, typ), nil
+}

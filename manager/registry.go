@@ -1,0 +1,107 @@
+package manager
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/life"
+)
+
+// registry has the Managers of this process by their servers, for proxies that arrive.
+type registry struct {
+	mu  sync.Mutex
+	all map[*Manager]struct{}
+	by  map[uint64]*Manager
+}
+
+var managers = registry{all: map[*Manager]struct{}{}, by: map[uint64]*Manager{}}
+
+func (r *registry) add(m *Manager) {
+	m.mu.Lock()
+	server := m.server
+	m.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all[m] = struct{}{}
+	if r.by[server] == nil || r.by[server].implicit {
+		r.by[server] = m
+	}
+}
+
+func (r *registry) remove(m *Manager) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, m)
+	for id, have := range r.by {
+		if have == m {
+			delete(r.by, id)
+		}
+	}
+}
+
+// moved says that a Manager's server is another by now.
+func (r *registry) moved(m *Manager, old uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.by[old] == m {
+		delete(r.by, old)
+	}
+	if _, listed := r.all[m]; listed && r.by[m.server] == nil {
+		r.by[m.server] = m
+	}
+}
+
+// of returns the Manager for a proxy that has arrived.
+func (r *registry) of(h *handle) (*Manager, error) {
+	r.mu.Lock()
+	m := r.by[h.server]
+	r.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	if h.network == "" {
+		return nil, refuse(ErrServer, "the proxy is one of a server that this process is not connected to, and a proxy does not take the key of a network along; Dial it first")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	m = &Manager{network: h.network, address: h.address, refs: map[uint64]int{}, implicit: true, o: DialOptions{Key: h.key}}
+	if _, err := m.client(ctx); err != nil {
+		return nil, err
+	}
+	if m.server != h.server {
+		m.end()
+		return nil, refuse(ErrGone, "the server of the proxy has ended, and another one is at its address")
+	}
+	r.mu.Lock()
+	have := r.by[h.server]
+	if have == nil {
+		r.all[m], r.by[h.server] = struct{}{}, m
+	}
+	r.mu.Unlock()
+	if have != nil {
+		m.end()
+		return have, nil
+	}
+	return m, nil
+}
+
+// openTimeout bounds what a proxy does where there is no context: to be sent, and to be opened.
+const openTimeout = 10 * time.Second
+
+func init() {
+	life.OnFork(life.Objects, func() error {
+		for m := range managers.all {
+			m.forked()
+		}
+		return nil
+	})
+}
+
+// forked makes the copy of a Manager in the child of a fork one of the child's: with its first call it connects anew, and refers to what its parent does.
+func (m *Manager) forked() {
+	if c := m.cur.Swap(nil); c != nil {
+		c.abandon()
+	}
+	m.session, m.secret, m.proc, m.stop = 0, [16]byte{}, nil, nil
+}

@@ -1,0 +1,108 @@
+package manager
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+
+	"github.com/fb2d3dbd/multiproc/internal/failure"
+)
+
+// A call is what a session has asked for and has no answer yet. Most are answered before the next frame is looked at, and never stand in a table.
+type call struct {
+	s      *session
+	id     uint64
+	obj    *object
+	op     op
+	waits  bool   // it stands in the session's table
+	cancel func() // takes it out of where it waits and answers it, unless it was answered
+}
+
+// errLater says that a call will be answered when what it waits for has come.
+var errLater = errors.New("later")
+
+// head begins a frame of the server's.
+func head(b []byte, st status, id uint64) []byte {
+	return binary.AppendUvarint(append(b, byte(st)), id)
+}
+
+// wait puts the call among those of its session that wait. cancel is called, once at most, when the client gives the call up or its session ends; it locks what the
+// operation locks, and answers the call if it still waits there. The caller holds that lock.
+func (c *call) wait(cancel func()) error {
+	if c.id == 0 {
+		return refuse(ErrProtocol, "an operation that may wait, as one without an answer")
+	}
+	c.waits, c.cancel = true, cancel
+	return c.s.enter(c)
+}
+
+// answer ends a call that waits. body, which may be nil, appends the answer.
+func (c *call) answer(err error, body func(b []byte) []byte) {
+	c.s.leave(c)
+	if err != nil {
+		c.s.send(frameError(nil, c.id, err))
+		return
+	}
+	b := head(nil, isDone, c.id)
+	if body != nil {
+		b = body(b)
+	}
+	c.s.send(b)
+}
+
+// tell sends a frame that does not end the call.
+func (c *call) tell(st status) { c.s.send(head(nil, st, c.id)) }
+
+// given says that the answer hands something over, which undo takes back if the client never says that it has the answer: it has died, or the answer was lost.
+func (c *call) given(undo func()) { c.s.given(c.id, undo) }
+
+// why is the error of a call that was cancelled.
+func (c *call) why() error {
+	if c.s.srv.over() {
+		return ErrShutdown
+	}
+	return context.Canceled
+}
+
+// run runs a function of a user's on a goroutine of its own and answers with what body appends. Its context ends when the client gives the call up, or is gone.
+func (c *call) run(fn func(ctx context.Context) (body func(b []byte) []byte, err error)) error {
+	if err := c.s.srv.begin(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.s.ctx)
+	var once sync.Once
+	err := c.wait(func() {
+		cancel()
+		once.Do(func() { c.answer(c.why(), nil) })
+	})
+	if err != nil {
+		cancel()
+		c.s.srv.done()
+		return err
+	}
+	go func() {
+		var body func(b []byte) []byte
+		err := error(&userError{failure.Of(errGoexit)}) // until the function has returned
+		defer func() {
+			if v := recover(); v != nil {
+				err = &userError{failure.OfPanic(v)}
+			}
+			cancel()
+			once.Do(func() { c.answer(err, body) })
+			c.s.srv.done()
+		}()
+		body, err = fn(ctx)
+	}()
+	return errLater
+}
+
+var errGoexit = errors.New("the function ended its goroutine by runtime.Goexit")
+
+// failed makes an error that a user's function has returned one that says so.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &userError{failure.Of(err)}
+}
