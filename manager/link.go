@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/conn"
@@ -32,8 +33,12 @@ type connLink struct {
 	c       *conn.Conn
 	buf     []byte
 	onNet   bool
+	tls     bool // looking takes more than a system call
 	maximum int
 	silence time.Duration // after which the peer is given up; 0: never
+
+	looks time.Duration // how long to look for a message before sleeping for it
+	calm  int           // waits since looking was last tried, when it brings nothing
 }
 
 func newConnLink(c *conn.Conn, maximum int) *connLink {
@@ -42,7 +47,7 @@ func newConnLink(c *conn.Conn, maximum int) *connLink {
 		network = a.Network()
 	}
 	c.SetLimit(int64(maximum))
-	return &connLink{c: c, buf: make([]byte, 4<<10), onNet: network != "unix" && network != "unixpacket" && network != "", maximum: maximum}
+	return &connLink{c: c, buf: make([]byte, 4<<10), onNet: network != "unix" && network != "unixpacket" && network != "", maximum: maximum, looks: longestLook}
 }
 
 func (l *connLink) send(ctx context.Context, frame []byte) error {
@@ -59,6 +64,9 @@ func (l *connLink) recv(ctx context.Context) ([]byte, error) {
 	if l.silence > 0 {
 		_ = l.c.SetReadDeadline(time.Now().Add(l.silence)) // a closed Conn says so below
 	}
+	if frame, err := l.look(); err != conn.ErrEmpty {
+		return frame, err
+	}
 	n, err := l.c.RecvInto(ctx, l.buf)
 	if err == nil {
 		return l.buf[:n], nil
@@ -71,6 +79,42 @@ func (l *connLink) recv(ctx context.Context) ([]byte, error) {
 	}
 	return nil, err
 }
+
+const (
+	longestLook  = 40 * time.Microsecond // an answer takes 10, and to sleep and be woken twice as long
+	shortestLook = 5 * time.Microsecond
+	calmWaits    = 64
+)
+
+// look looks for a message for a while: who has just sent something is mostly answered soon, and to be woken costs more. Where looking brings nothing it is left, and
+// tried again from time to time.
+func (l *connLink) look() ([]byte, error) {
+	if !looking || l.tls {
+		return nil, conn.ErrEmpty
+	}
+	if l.looks < shortestLook {
+		if l.calm++; l.calm < calmWaits {
+			return nil, conn.ErrEmpty
+		}
+		l.looks, l.calm = longestLook/2, 0
+	}
+	for begin := time.Now(); time.Since(begin) < l.looks; runtime.Gosched() {
+		b, err := l.c.TryRecvBytes()
+		if err == conn.ErrEmpty {
+			continue
+		}
+		if errors.Is(err, conn.ErrTooLong) {
+			err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+		}
+		l.looks = min(l.looks+shortestLook, longestLook)
+		return b, err
+	}
+	l.looks /= 2
+	return nil, conn.ErrEmpty
+}
+
+// looking says whether the peer can send while this process looks.
+var looking = runtime.NumCPU() > 1
 
 func (l *connLink) close()      { _ = l.c.Close() }
 func (l *connLink) local() bool { return !l.onNet }
