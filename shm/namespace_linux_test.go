@@ -68,7 +68,7 @@ func TestDeathInAnotherNamespace(t *testing.T) {
 		name = proctest.SegmentName(t)
 		s, err := shm.Create(name, &shm.Options{Size: 64, Keep: true})
 		ok(t, err)
-		t.Cleanup(func() { ok(t, errors.Join(s.Close(), shm.Remove(name))) })
+		t.Cleanup(func() { ok(t, errors.Join(s.Close(), shm.Unlink(name))) })
 		return s, name
 	}
 	for way, segment := range map[string]func(t *testing.T) (s *shm.Segment, name string){
