@@ -205,22 +205,37 @@ func join(section []block) string {
 var (
 	inline = regexp.MustCompile("`[^`\n]+`")
 	fenced = regexp.MustCompile("(?ms)^```.*?^```")
-	name   = regexp.MustCompile(`\b([a-z]+)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
+	full   = regexp.MustCompile(`\b([a-z]+)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
+	short  = regexp.MustCompile(`(?:^|[^\w.])([A-Z]\w*)(?:\.([A-Z]\w*))?`)
 )
 
-// TestNames looks for what the documents name in running text: package.Name and package.Type.Method.
+// TestNames looks for what the documents name in running text: package.Name and package.Type.Method, and where they are for users also errors, and
+// types with a member, of any package.
 func TestNames(t *testing.T) {
 	c := newChecker(t)
+	anywhere := func(name, member string) bool {
+		for _, path := range paths {
+			if strings.HasPrefix(path, module) && c.exists(t, path, name, member) {
+				return true
+			}
+		}
+		return false
+	}
 	all := documents(t)
 	designs, err := fs.Glob(os.DirFS(".."), "docs/design/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(all, designs...) {
+	for i, file := range append(all, designs...) {
 		for _, span := range inline.FindAllString(fenced.ReplaceAllString(read(t, file), ""), -1) {
-			for _, m := range name.FindAllStringSubmatch(span, -1) {
+			for _, m := range full.FindAllStringSubmatch(span, -1) {
 				if path := paths[m[1]]; strings.HasPrefix(path, module) && !c.exists(t, path, m[2], m[3]) {
 					t.Errorf("%s: there is no %s", file, m[0])
+				}
+			}
+			for _, m := range short.FindAllStringSubmatch(span, -1) {
+				if i < len(all) && (m[2] != "" || strings.HasPrefix(m[1], "Err")) && !anywhere(m[1], m[2]) {
+					t.Errorf("%s: no package has %s", file, strings.Trim(m[0], "` "))
 				}
 			}
 		}
