@@ -55,8 +55,8 @@ var (
 	ErrOwnerDied = multiproc.ErrOwnerDied
 	// ErrBound says that a semaphore has as many permits as it can have.
 	ErrBound = multiproc.ErrBound
-	// ErrBroken says that a barrier is broken.
-	ErrBroken = multiproc.ErrBroken
+	// ErrBrokenBarrier says that a barrier is broken.
+	ErrBrokenBarrier = multiproc.ErrBrokenBarrier
 	// ErrNotHeld says that Done was called for more values than this process has got.
 	ErrNotHeld = multiproc.ErrNotHeld
 )
@@ -64,7 +64,7 @@ var (
 // codes are the errors that travel as numbers. New ones come last.
 var codes = []error{
 	ErrProtocol, ErrClosed, ErrShutdown, ErrGone, ErrName, ErrKey, ErrIndex, ErrValue, ErrUnknown, ErrLimit, ErrTooLarge, ErrEmpty, ErrFull, ErrLocked,
-	ErrNotOwner, ErrOwnerDied, ErrBound, ErrBroken, ErrNotHeld, context.Canceled, errors.ErrUnsupported, os.ErrNotExist, ErrServer, ErrLost,
+	ErrNotOwner, ErrOwnerDied, ErrBound, ErrBrokenBarrier, ErrNotHeld, context.Canceled, errors.ErrUnsupported, os.ErrNotExist, ErrServer, ErrLost,
 }
 
 // A RemoteError is an error that a user's function or method returned in the server, or its panic: its text and type, the stack of a panic, and in Err the error itself,

@@ -74,7 +74,7 @@ func (l *connLink) recv(ctx context.Context) ([]byte, error) {
 	if long, ok := errors.AsType[*conn.TooShortError](err); ok {
 		return long.Message, nil
 	}
-	if errors.Is(err, conn.ErrTooLong) {
+	if errors.Is(err, conn.ErrTooLarge) {
 		return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	return nil, err
@@ -103,7 +103,7 @@ func (l *connLink) look() ([]byte, error) {
 		if err == conn.ErrEmpty {
 			continue
 		}
-		if errors.Is(err, conn.ErrTooLong) {
+		if errors.Is(err, conn.ErrTooLarge) {
 			err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 		}
 		l.looks = min(l.looks+shortestLook, longestLook)

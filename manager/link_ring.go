@@ -47,7 +47,7 @@ func newRingSegment(capacity int) (*shm.Segment, error) {
 	}
 	half := ringbuf.SPSCSize(capacity)
 	for i := range 2 {
-		if _, err := ringbuf.CreateSPSC(seg.Bytes()[i*half:(i+1)*half], &ringbuf.Options{Participants: seg}); err != nil {
+		if _, err := ringbuf.CreateSPSC(seg.Bytes()[i*half:(i+1)*half], &ringbuf.SPSCOptions{Participants: seg}); err != nil {
 			_ = seg.Close()
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func openRing(seg *shm.Segment, server bool, maximum int) (*ringLink, error) {
 	var rings [2]*ringbuf.SPSC
 	for i := range rings {
 		var err error
-		if rings[i], err = ringbuf.OpenSPSC(seg.Bytes()[i*half:(i+1)*half], &ringbuf.Options{Participants: seg}); err != nil {
+		if rings[i], err = ringbuf.OpenSPSC(seg.Bytes()[i*half:(i+1)*half], &ringbuf.SPSCOptions{Participants: seg}); err != nil {
 			_ = seg.Close()
 			return nil, fmt.Errorf("manager: the rings of a connection: %w", err)
 		}
