@@ -30,32 +30,22 @@ const closedHere = 1
 
 // Get appends the next message to buf and returns it, waiting for one until ctx ends. ErrClosed and ErrPeerDied come when the
 // producer has closed or died and everything it put was taken.
-func (c *Consumer) Get(ctx context.Context, buf []byte) ([]byte, error) {
-	if out, ok := c.getFast(buf); ok {
-		return out, c.released()
-	}
+func (c *Consumer) Get(ctx context.Context, buf []byte) ([]byte, error) { return c.get(ctx, buf, true) }
+
+// TryGet appends the next message to buf and returns it, or ErrEmpty.
+func (c *Consumer) TryGet(buf []byte) ([]byte, error) { return c.get(context.Background(), buf, false) }
+
+// getSlow is get in the long way.
+func (c *Consumer) getSlow(ctx context.Context, buf []byte, wait bool) ([]byte, error) {
 	msg, err := c.TryPeek()
-	if err == ErrEmpty {
+	if err == ErrEmpty && wait {
 		if c.poll() {
-			if out, ok := c.getFast(buf); ok {
-				return out, c.released()
+			if out, err := c.TryGet(buf); err != ErrEmpty {
+				return out, err
 			}
 		}
 		msg, err = c.peekWait(ctx)
 	}
-	if err != nil {
-		return buf, err
-	}
-	buf = append(buf, msg...)
-	return buf, c.Release()
-}
-
-// TryGet appends the next message to buf and returns it, or ErrEmpty.
-func (c *Consumer) TryGet(buf []byte) ([]byte, error) {
-	if out, ok := c.getFast(buf); ok {
-		return out, c.released()
-	}
-	msg, err := c.TryPeek()
 	if err != nil {
 		return buf, err
 	}

@@ -59,7 +59,7 @@ var mutants = []mutant{
 	},
 	{
 		"a message on its way said to be there before it is written", "fast_unsafe.go",
-		[]string{"		whole := n &^ 7\n", "		cpu.StoreRelease64(&x.word, expressWord(p.tail, n)) // commits too; pairs with the loads in getFast and spscHeader.expressed\n"},
+		[]string{"		whole := n &^ 7\n", "		cpu.StoreRelease64(&x.word, expressWord(p.tail, n)) // commits too; pairs with the loads in getExpress and spscHeader.expressed\n"},
 		[]string{"		cpu.StoreRelease64(&x.word, expressWord(p.tail, n))\n		whole := n &^ 7\n", ""},
 		"TestEveryInstruction",
 	},

@@ -28,39 +28,24 @@ type Producer struct {
 
 // Put copies msg into the ring, waiting for room until ctx ends. When it returns nil the message will be delivered,
 // whatever happens to this process. ErrTooLarge, ErrClosed (the consumer closed) and ErrPeerDied (it died) say that it was not put.
-func (p *Producer) Put(ctx context.Context, msg []byte) error {
-	err := p.TryPut(msg)
-	if err != ErrFull {
-		return err
-	}
-	if err := p.waitRoom(ctx, len(msg)); err != nil {
-		return err
-	}
-	return p.TryPut(msg)
-}
+func (p *Producer) Put(ctx context.Context, msg []byte) error { return p.put(ctx, msg, true) }
 
 // TryPut copies msg into the ring, or returns ErrFull.
-func (p *Producer) TryPut(msg []byte) error {
-	done := p.putFast(msg)
-	if !done {
-		if _, err := p.place(len(msg)); err != nil {
-			p.flush() // a skip may be pending
-			return err
-		}
-		done = p.putFast(msg)
+func (p *Producer) TryPut(msg []byte) error { return p.put(context.Background(), msg, false) }
+
+// putSlow makes room for msg at the tail, then puts it.
+func (p *Producer) putSlow(ctx context.Context, msg []byte, wait bool) error {
+	_, err := p.place(len(msg))
+	if err != nil {
+		p.flush() // a skip may be pending
 	}
-	if done {
-		if atomic.LoadUint32(&p.hdr.data)&1|(atomic.LoadUint32(&p.hdr.consumerState)^isOpen) == 0 {
-			return nil // nobody sleeps, and nobody has closed anything
-		}
-		return p.afterPublish()
+	if err == ErrFull && wait {
+		err = p.waitRoom(ctx, len(msg))
 	}
-	buf, err := p.TryReserve(len(msg))
 	if err != nil {
 		return err
 	}
-	copy(buf, msg)
-	return p.Commit(len(msg))
+	return p.put(ctx, msg, false) // place has found the room
 }
 
 // afterPublish does what remains after a publication: to wake the consumer, and to say what has become of it.
@@ -95,7 +80,7 @@ func (p *Producer) TryReserve(n int) ([]byte, error) {
 		p.flush() // a skip may be pending, and what a batch has written
 		return nil, err
 	}
-	p.reserved, p.open = n, true
+	p.reserved, p.open, p.until = n, true, p.tail // a put goes through place, which drops what is reserved
 	return buf, p.usable()
 }
 
@@ -175,6 +160,7 @@ func (p *Producer) append(n int) {
 	fault.Point("spsc.put.copied")
 	*p.length(p.tail) = uint64(n)
 	p.tail += recordSize(n)
+	p.until = p.tail
 }
 
 // flush publishes all records up to the tail.
