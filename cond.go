@@ -84,8 +84,8 @@ func (x *Cond) Notify(n int) error { return x.c.Notify(n) }
 // NotifyAll wakes all who wait.
 func (x *Cond) NotifyAll() error { return x.c.NotifyAll() }
 
-// Waiters returns how many wait at this instant.
-func (x *Cond) Waiters() int { return x.c.Waiters() }
+// Waiting returns how many wait at this instant.
+func (x *Cond) Waiting() int { return x.c.Waiting() }
 
 // Segment returns the shared memory that the condition stands in.
 func (x *Cond) Segment() *shm.Segment { return x.obj.seg }

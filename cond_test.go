@@ -105,7 +105,7 @@ func TestCondNotify(t *testing.T) {
 	b.woken(t, 1)
 	end()
 	b.notify(t, 1) // nobody waits
-	if n := b.Cond.Waiters(); n != 0 {
+	if n := b.Cond.Waiting(); n != 0 {
 		t.Errorf("%d wait", n)
 	}
 	want(t, b.Cond.Notify(1), multiproc.ErrNotOwner)
@@ -196,7 +196,7 @@ func TestCondWaitFor(t *testing.T) {
 			ctx := proctest.Context(t)
 			c := counting{Cond: must(multiproc.NewCond(lock, nil))(t), State: must(multiproc.NewValue(-1))(t), Zero: must(multiproc.NewEvent())(t)}
 			p := start(t, awaitZero, c, nil)
-			proctest.Eventually(t, func() bool { return c.Cond.Waiters() == 1 }, "the child waits")
+			proctest.Eventually(t, func() bool { return c.Cond.Waiting() == 1 }, "the child waits")
 			check(t, c.Cond.Lock(ctx))
 			check(t, c.State.Store(0))
 			check(t, c.Cond.Notify(1))

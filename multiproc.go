@@ -31,7 +31,7 @@
 // that has prepared everything. The default is the first.
 //
 // The packages below stand alone: spawn and forkserver start processes, shm makes the memory, futex locks it, ringbuf has queues on
-// any memory.
+// any memory, conn connects to other programs. Package pool stands on this one.
 package multiproc
 
 import (

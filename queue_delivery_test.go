@@ -169,6 +169,9 @@ func TestJoinableQueue(t *testing.T) {
 			t.Fatalf("task %d was done %v", i, all)
 		}
 	}
+	if empty, err := tasks.Empty(); !empty || err != nil || tasks.Cap() != 5 {
+		t.Errorf("Empty returned %v, %v, and Cap %d", empty, err, tasks.Cap())
+	}
 	check(t, tasks.Close())
 	for _, p := range procs {
 		err := p.Wait(ctx)
@@ -177,6 +180,24 @@ func TestJoinableQueue(t *testing.T) {
 		}
 	}
 	want(t, tasks.Done(), multiproc.ErrNotHeld)
+	check(t, tasks.Free())
+}
+
+// What is received has its own Ack, and is not Done's.
+func TestJoinableReceive(t *testing.T) {
+	tasks := must(multiproc.NewJoinableQueue[int](&multiproc.QueueOptions{Capacity: 1}))(t)
+	_, err := tasks.TryReceive()
+	want(t, err, multiproc.ErrEmpty)
+	check(t, tasks.TryPut(7))
+	if full, err := tasks.Full(); !full || err != nil {
+		t.Errorf("Full returned %v, %v", full, err)
+	}
+	d := must(tasks.TryReceive())(t)
+	want(t, tasks.Done(), multiproc.ErrNotHeld)
+	check(t, d.Ack())
+	if n, err := tasks.Unfinished(); n != 0 || err != nil {
+		t.Errorf("Unfinished returned %d, %v", n, err)
+	}
 	check(t, tasks.Free())
 }
 

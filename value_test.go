@@ -31,6 +31,9 @@ func TestValue(t *testing.T) {
 	if x, err := v.Load(); x != (account{Balance: 10, Moves: [3]int32{0, 0, 1}}) || err != nil {
 		t.Errorf("after Update Load returned %+v, %v", x, err)
 	}
+	if x, err := v.Shared().Load(); x.Balance != 10 || err != nil {
+		t.Errorf("without its lock the value is %+v, %v", x, err)
+	}
 	check(t, v.Mutex().Lock(ctx))
 	want(t, v.Update(ended(), func(*account) { t.Error("updated without the lock") }), context.Canceled)
 	check(t, v.Mutex().Unlock())

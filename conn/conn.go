@@ -4,6 +4,11 @@
 // step or not at all, a large one as a sealed anonymous file, so any number of goroutines and processes may use one end at a time, and
 // whoever of them is killed or stopped, at any instruction, leaves no half of a message to the others. [NewConn], [FromFile] and [FromFD] make a Conn
 // of a stream or pipe that exists already, with the message format of CPython's multiprocessing.connection, which can be on the other side.
+//
+// Programs that are no relatives meet at an address: [Listen] waits for who calls [Dial], over sockets of files or TCP, with a key that both have, with TLS, and with
+// CPython's Listener or Client at the other end.
+//
+// What is received is checked, and a connection whose peer sends nonsense ends with an error. See SECURITY.md for what a peer is trusted with.
 package conn
 
 import (

@@ -54,7 +54,7 @@ func TestRecvInto(t *testing.T) {
 					continue
 				}
 				short, ok := errors.AsType[*conn.TooShortError](err)
-				if !ok || short.Room != room {
+				if !ok || short.Room != room || !errors.Is(err, io.ErrShortBuffer) {
 					t.Fatalf("%d bytes into %d: %d, %v", n, room, k, err)
 				}
 				same(t, short.Message, pattern(n))

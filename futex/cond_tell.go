@@ -100,8 +100,8 @@ func (c *Cond) owing(me uint32) []uint32 {
 	return list.tokens
 }
 
-// Waiters returns how many wait at this instant; the dead whom nobody has found yet are among them.
-func (c *Cond) Waiters() int {
+// Waiting returns how many wait at this instant; the dead whom nobody has found yet are among them.
+func (c *Cond) Waiting() int {
 	n := 0
 	for i := range c.places {
 		if _, kind, _ := unpack(atomic.LoadUint64(c.at(i))); kind == condWaits {

@@ -32,7 +32,7 @@ func newConds(t testing.TB, waiters int, who ...futex.Participants) (all []condO
 // wait has c wait in a goroutine, which then unlocks.
 func (c condOf) wait(t testing.TB, ctx context.Context) <-chan error {
 	t.Helper()
-	n := c.Waiters()
+	n := c.Waiting()
 	ch := waiting(func() error {
 		if err := c.mu.Lock(ctx); err != nil {
 			return err
@@ -43,7 +43,7 @@ func (c condOf) wait(t testing.TB, ctx context.Context) <-chan error {
 		}
 		return err
 	})
-	eventually(t, "it waits", func() bool { return c.Waiters() == n+1 || len(ch) > 0 })
+	eventually(t, "it waits", func() bool { return c.Waiting() == n+1 || len(ch) > 0 })
 	return ch
 }
 
@@ -92,7 +92,7 @@ func TestCond(t *testing.T) {
 	b.notify(t, -1)
 	ok(t, result(t, order[3]))
 	ok(t, result(t, last))
-	if n := a.Waiters(); n != 0 {
+	if n := a.Waiting(); n != 0 {
 		t.Errorf("%d wait after all", n)
 	}
 }
@@ -110,11 +110,11 @@ func TestCondOfTheDead(t *testing.T) {
 	want(t, result(t, first), futex.ErrClosed)
 	ok(t, cs[0].mu.Lock(ctx))
 	ok(t, cs[0].Notify(1)) // for the second
-	eventually(t, "it is told", func() bool { return cs[0].Waiters() == 1 })
+	eventually(t, "it is told", func() bool { return cs[0].Waiting() == 1 })
 	none(t, second) // it waits for the lock
 	all.kill(3)
 	all.leave(3)
-	eventually(t, "the notification goes to the third", func() bool { return cs[0].Waiters() == 0 })
+	eventually(t, "the notification goes to the third", func() bool { return cs[0].Waiting() == 0 })
 	ok(t, cs[0].mu.Unlock())
 	ok(t, result(t, third))
 	want(t, result(t, second), futex.ErrClosed)
@@ -138,7 +138,7 @@ func TestCondLockOwnerDies(t *testing.T) {
 		ok(t, cs[0].mu.Lock(ctx))
 		return cs[0].Wait(ctx)
 	})
-	eventually(t, "it waits", func() bool { return cs[0].Waiters() == 1 })
+	eventually(t, "it waits", func() bool { return cs[0].Waiting() == 1 })
 	ok(t, cs[1].mu.Lock(ctx))
 	ok(t, cs[1].Notify(1))
 	none(t, waits)
@@ -169,7 +169,7 @@ func TestCondOnOtherLocks(t *testing.T) {
 			want(t, lock.Unlock(), futex.ErrNotOwner)
 			return err
 		})
-		eventually(t, "it waits", func() bool { return c.Waiters() == 1 })
+		eventually(t, "it waits", func() bool { return c.Waiting() == 1 })
 		other := lock
 		if l, is := lock.(*futex.RLock); is {
 			other = l.Handle()
@@ -196,7 +196,7 @@ func TestCondWaitFor(t *testing.T) {
 		return cs[0].WaitFor(ctx, func() bool { return state == 4 })
 	})
 	for range 4 {
-		eventually(t, "it waits", func() bool { return cs[0].Waiters() == 1 })
+		eventually(t, "it waits", func() bool { return cs[0].Waiting() == 1 })
 		ok(t, cs[1].mu.Lock(ctx))
 		none(t, waits)
 		state++

@@ -1,8 +1,17 @@
 // Package futex has what processes that share memory need to wait for each other: [Wait] and [Wake] on a 32-bit word, an
-// [EventCount] to sleep until something has changed, and a [Mutex] that survives the death of its owner.
+// [EventCount] to sleep until something has changed, and locks that survive the death of who holds them: [Mutex], [RLock], [RWMutex],
+// [Semaphore], [BoundedSemaphore], [Cond], [Event] and [Barrier].
 //
-// Everything stands on words in the caller's memory: a mapping that several processes share (package shm makes them), or
-// plain memory between goroutines. Nothing is allocated in the kernel and nothing is left behind there.
+// Everything stands in the caller's memory: a mapping that several processes share (package shm makes them), or plain memory between goroutines.
+// Nothing is allocated in the kernel and nothing is left behind there. Of what zeros are one of, every process calls New; of what has a shape, so many
+// readers or parties, one process calls Create and the others Open. Who of them is alive a [Participants] says, such as a *shm.Segment.
+//
+//	seg, err := shm.OpenOrCreate("table", &shm.Options{Size: 4096})
+//	mu, err := futex.NewMutex(seg.Bytes(), seg)
+//	err = mu.Lock(ctx) // nil, or ErrOwnerDied with the lock held
+//
+// Locks tell who holds them by tokens; Segment.Participant says which process that is. A [Source] is something of which a [Group] waits for many at once, and
+// the Look functions are for tools that take no part.
 package futex
 
 import (

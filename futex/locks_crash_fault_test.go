@@ -129,7 +129,7 @@ func (c crashCase) run(t *testing.T, point string, order string, kill bool) (hit
 	tell := func() {}
 	if c.role == "take" { // nobody else gives, or takes what the victim gives
 		tell = func() {
-			if s.con.Waiters() > 0 {
+			if s.con.Waiting() > 0 {
 				s.tryGive(t)
 			}
 		}
@@ -267,8 +267,8 @@ func (s *lockScene) audit(t *testing.T, c crashCase, point string, killed bool) 
 		ok(t, result(t, c))
 	}
 	ok(t, s.lock(ctx))
-	if s.con.Waiters() != 0 && !killed {
-		t.Errorf("%d wait", s.con.Waiters())
+	if s.con.Waiting() != 0 && !killed {
+		t.Errorf("%d wait", s.con.Waiting())
 	}
 	ok(t, s.mu.Unlock())
 	// The barrier: all pass a round together, after one at most that is broken.

@@ -108,7 +108,7 @@ var mutantCases = map[string]func(limit func() context.Context, one, two futex.P
 			_ = mu1.Unlock()
 			close(left)
 		}()
-		for a.Waiters() == 0 {
+		for a.Waiting() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		defer func() {

@@ -209,7 +209,7 @@ var lockCases = map[string]lockCase{
 		return []func(context.Context) error{
 			mu.Lock, c.Wait, func(context.Context) error { return c.Notify(2) }, func(context.Context) error { return c.NotifyAll() },
 			func(ctx context.Context) error { return c.WaitFor(ctx, func() bool { return false }) },
-			func(context.Context) error { c.Waiters(); return mu.Unlock() },
+			func(context.Context) error { c.Waiting(); return mu.Unlock() },
 		}, nil
 	}},
 	"barrier": {futex.BarrierSize(2), func(mem []byte, who futex.Participants) error {

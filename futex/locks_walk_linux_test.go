@@ -276,7 +276,7 @@ var lockWalks = map[string]lockWalk{
 			}
 			mu, _ := futex.NewMutex(mem, who)
 			c, _ := futex.OpenCond(mem[64:], mu, who)
-			if c.Waiters() > 0 && mu.TryLock() == nil {
+			if c.Waiting() > 0 && mu.TryLock() == nil {
 				_ = c.Notify(1)
 				_ = mu.Unlock()
 			}
@@ -313,7 +313,7 @@ var lockWalks = map[string]lockWalk{
 					return 0, err
 				}
 			}
-			if n := c.Waiters(); n != 0 {
+			if n := c.Waiting(); n != 0 {
 				return 0, fmt.Errorf("%d wait", n)
 			}
 			return 0, nil

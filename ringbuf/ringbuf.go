@@ -1,9 +1,10 @@
 // Package ringbuf has message queues on memory that the caller brings: a segment that processes share (package shm makes
 // them), or a plain slice between goroutines.
 //
-// [SPSC] is a ring for one producer and one consumer; [MPMC] is for many of each. Messages are byte strings of any
-// length up to the ring's capacity. Both keep their state in the memory alone and change it by single steps that commit: a
-// process may be killed at any instruction, and whoever comes after it finds every message whose Put returned, whole and once.
+// An [SPSC] is a ring for one producer and one consumer; an [MPMC] is for many of each, with acknowledgement; a pipe joins two ends, each a
+// [PipeEnd] that any number of processes may have. Of each one process calls Create, on memory of the size that SPSCSize, MPMCSize or PipeSize tells, and the
+// others Open. Messages are byte strings. All keep their state in the memory alone and change it by single steps that commit: a process may be killed at any
+// instruction, and whoever comes after it finds every message whose Put returned, whole and once.
 //
 // What is read from the memory is checked before it is used. Somebody who writes over it can make calls fail with
 // ErrCorrupt or hand on wrong bytes, and never makes them panic or hang.

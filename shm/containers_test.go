@@ -191,6 +191,15 @@ func TestBlob(t *testing.T) {
 	if x, err := text.Load(); x != "grüße" || err != nil {
 		t.Errorf("the text is %q, %v", x, err)
 	}
+	again, err := shm.OpenText(s, text.Ref())
+	ok(t, err)
+	if x, err := again.Load(); x != "grüße" || err != nil {
+		t.Errorf("opened once more the text is %q, %v", x, err)
+	}
+	_, err = shm.OpenText(s, shm.Ref{})
+	if err == nil {
+		t.Error("a text was opened that is none")
+	}
 	for _, bad := range []int{0, -1, 1 << 40} {
 		if _, err := shm.NewBlob(s, bad); err == nil {
 			t.Errorf("a value of up to %d bytes was made", bad)

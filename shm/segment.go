@@ -5,6 +5,10 @@
 // in it know a dead owner from a slow one, and an arena from which small objects are allocated. An object travels between
 // processes as a [Ref].
 //
+// [New] makes an anonymous segment, [Create] and [Open] are for those with names, Close leaves one, and [Unlink] takes a name away. Of the views on a segment NewValue
+// and its like allocate in the arena, OpenValue finds what a Ref names, and ValueAt is at an offset of the user's bytes that all agree on. SliceOf and
+// MatrixOf view any bytes. [SharedMemory] and [ShareableList] are CPython's.
+//
 // Every method may be called at any time, also while another goroutine closes the segment: it then returns an
 // error that matches os.ErrClosed. Memory that was handed out as a slice stays readable after Close; it no longer belongs to the
 // segment and nobody else sees what is written there.
@@ -379,7 +383,12 @@ func (s *Segment) Alive(token uint32) bool {
 // A watched participant costs one descriptor and one goroutine, and no thread, however many watch it.
 func (s *Segment) Watch(token uint32, fn func()) (stop func()) { return s.table.Watch(token, fn) }
 
-// A Participant is a process that has the segment open.
+// A Participant is a process that has the segment open. It has these fields:
+//
+//	Token  uint32    // its number in this segment, as it stands in the locks that it holds
+//	PID    int
+//	Name   string    // of the program
+//	Joined time.Time
 type Participant = owner.Info
 
 // Participants returns who has the segment open. The dead whom nobody has found yet are among them; ask Alive.
