@@ -66,13 +66,15 @@ func (f *Fake) End() {
 	<-f.s.down
 }
 
-// Full reports whether all of so many calls wait, and one of them for room in the socket.
-func (f *Fake) Full(calls int) bool {
+// Waiting returns the number of calls that wait, for an answer or to be sent.
+func (f *Fake) Waiting() int {
 	f.s.mu.Lock()
-	n := len(f.s.pending)
-	f.s.mu.Unlock()
-	return n == calls && len(f.s.sending) == 1
+	defer f.s.mu.Unlock()
+	return len(f.s.pending)
 }
+
+// Full reports whether all of so many calls wait, and one of them for room in the socket.
+func (f *Fake) Full(calls int) bool { return f.Waiting() == calls && len(f.s.sending) == 1 }
 
 // IsLost reports whether err says that the zygote has died.
 func IsLost(err error) bool { return errors.Is(err, errLost) }
