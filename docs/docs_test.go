@@ -27,6 +27,7 @@ import (
 	_ "github.com/fb2d3dbd/multiproc/conn"
 	_ "github.com/fb2d3dbd/multiproc/forkserver"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	_ "github.com/fb2d3dbd/multiproc/manager"
 	_ "github.com/fb2d3dbd/multiproc/pool"
 )
 
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) { proctest.Main(m) }
 // paths are the packages that the documents may name, by the names that they use.
 var paths = func() map[string]string {
 	all := map[string]string{"multiproc": module}
-	for _, p := range []string{"conn", "forkserver", "futex", "pool", "ringbuf", "shm", "spawn"} {
+	for _, p := range []string{"conn", "forkserver", "futex", "manager", "pool", "ringbuf", "shm", "spawn"} {
 		all[p] = module + "/" + p
 	}
 	for _, p := range []string{"bufio", "bytes", "context", "crypto/tls", "encoding/binary", "encoding/json", "errors", "fmt", "io", "iter", "log", "log/slog", "maps", "net", "net/http",

@@ -28,6 +28,7 @@ var examples = []struct {
 	{"lock", lock},
 	{"values", values},
 	{"shared", shared},
+	{"manager", objects},
 }
 
 func main() {
