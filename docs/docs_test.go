@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/importer"
 	"go/parser"
 	"go/token"
@@ -156,6 +157,9 @@ func TestGo(t *testing.T) {
 	for _, file := range documents(t) {
 		sections := map[int][]block{}
 		for _, b := range blocks(t, file) {
+			if neat, err := format.Source([]byte(b.text)); b.lang == "go" && err == nil && string(neat) != b.text {
+				t.Errorf("%s, line %d: gofmt would have\n%s", file, b.line, neat)
+			}
 			switch {
 			case b.program():
 				c.check(t, fmt.Sprintf("//line %s:%d\n%s", file, b.line, b.text), false)
