@@ -98,7 +98,7 @@ func TestImplementationsAreRight(t *testing.T) {
 		switch {
 		case strings.Contains(s.Name, "wordcount"), strings.HasPrefix(s.Name, "index/build/"):
 			n = 1
-		case strings.HasPrefix(s.Name, "start/"), s.Name == "lock/wait-death":
+		case strings.HasPrefix(s.Name, "start/"), strings.HasPrefix(s.Name, "wait/"), s.Name == "lock/wait-death":
 			n = 2
 		}
 		for _, impl := range s.Impls {
@@ -118,7 +118,7 @@ func TestImplementationsAreRight(t *testing.T) {
 					if r.Ops != n || r.Elapsed <= 0 {
 						t.Errorf("%d operations in %v, want %d in more than 0", r.Ops, r.Elapsed, n)
 					}
-					if takesTurns(s.Name) != (r.Extra[Fairness] != "") {
+					if takesTurns(s.Name, impl.Name) != (r.Extra[Fairness] != "") {
 						t.Errorf("fairness %q", r.Extra[Fairness])
 					}
 					if strings.Contains(s.Name, "wordcount") {
@@ -134,12 +134,13 @@ func TestImplementationsAreRight(t *testing.T) {
 	}
 }
 
-// takesTurns reports whether the samples of a scenario have a fairness.
-func takesTurns(scenario string) bool {
+// takesTurns reports whether the samples of an implementation have a fairness.
+func takesTurns(scenario, impl string) bool {
 	if what, workers, ok := Curve(scenario); ok {
 		return workers > 2 || workers == 2 && what != "queue" // of a queue those who get take turns
 	}
-	return strings.Contains(scenario, "contended-") || scenario == "value/add-locked-2"
+	return strings.Contains(scenario, "contended-") || strings.HasPrefix(scenario, "lock/hold-") || scenario == "value/add-locked-2" ||
+		scenario == "value/add-atomic-2" && impl == "cpython" // which adds under the lock there as well
 }
 
 // ofFew leaves out the points of curves that have many workers.
@@ -379,10 +380,11 @@ func TestPeerThatFails(t *testing.T) {
 }
 
 func TestScenarioNames(t *testing.T) {
-	want := "queue/spsc/8B queue/spsc/64B queue/spsc/1KiB queue/spsc/64KiB queue/mpmc-1x1/64B queue/mpmc-2x2/64B queue/mpmc-8x8/64B queue/mpmc-solo/64B queue/lease/64KiB queue/rtt/64B " +
+	want := "queue/spsc/8B queue/spsc/64B queue/spsc/1KiB queue/spsc/64KiB queue/spsc-batch/64B queue/mpmc-1x1/64B queue/mpmc-2x2/64B queue/mpmc-1x1/1KiB queue/mpmc-2x2/1KiB queue/mpmc-1x1/64KiB queue/mpmc-2x2/64KiB " +
+		"queue/mpmc-4x4/64B queue/mpmc-8x8/64B queue/full-1x1/64B queue/full-2x2/64B queue/mpmc-solo/64B queue/lease/64KiB queue/rtt/64B " +
 		"pipe/rtt/64B pipe/rtt-parked/64B pipe/throughput/64B pipe/throughput/64KiB pipe/connect " +
-		"lock/uncontended lock/contended-2 lock/contended-8 lock/rwlock-read-2 lock/semaphore lock/rtt lock/wait-death value/add-locked-1 value/add-locked-2 value/add-atomic-2 " +
-		"start/spawn start/fork start/forkserver start/forkserver-preloaded start/forkserver-1GiB-parent pool/map-chunk1 pool/map-auto pool/apply pool/wordcount/2 wordcount/1 wordcount/2 wordcount/4 " +
+		"lock/uncontended lock/contended-2 lock/contended-8 lock/rwlock-read-2 lock/semaphore lock/hold-100ns lock/hold-1us lock/hold-10us lock/hold-100us lock/rtt lock/wait-death value/add-locked-1 value/add-locked-2 value/add-atomic-2 " +
+		"start/spawn wait/event-1 wait/event-100 wait/event-10000 wait/locks-100 wait/locks-10000 start/fork start/forkserver start/forkserver-preloaded start/forkserver-1GiB start/forkserver-1GiB-parent pool/map-chunk1 pool/map-auto pool/apply pool/task-10us pool/task-1ms pool/wordcount/2 wordcount/1 wordcount/2 wordcount/4 " +
 		"index/build/1 index/build/2 index/build/4 index/query/1 index/query/2 index/query/4"
 	for _, what := range []string{"mutex", "mutex-hold1us", "rwmutex-read", "value-add", "queue"} {
 		for _, workers := range []int{1, 2, 4, 8, 16, 32, 64} {
@@ -421,7 +423,7 @@ func TestSelect(t *testing.T) {
 		scenarios      int
 		impls          string // of the first
 	}{
-		{"", "", len(all), "multiproc goroutine pipe unixsocket cpython cring"},
+		{"", "", len(all), "multiproc goroutine pipe unixsocket cpython cring mq"},
 		{"^queue/spsc/64B$", "pipe|cring", 1, "pipe cring"},
 		{"", "^exec$", 1, "exec"},
 		{"wordcount", "cpython", 3, "cpython"},
@@ -438,7 +440,7 @@ func TestSelect(t *testing.T) {
 			t.Errorf("%q %q: %d scenarios, %v", test.scenario, test.impl, len(got), impls)
 		}
 	}
-	if len(all[0].Impls) != 6 {
+	if len(all[0].Impls) != 7 {
 		t.Error("Select changed what it was given")
 	}
 	for _, bad := range [][2]string{{"no/such", ""}, {"", "nosuch"}, {"lock", "exec"}} {

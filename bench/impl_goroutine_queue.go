@@ -129,9 +129,64 @@ func bufferSPSC(ctx context.Context, n, size int, write func(buf []byte, number 
 		})
 }
 
-func goroutineMPMC(producers, consumers int) Impl {
+// batchMessages is how many messages are put and taken at a time where they are batched.
+const batchMessages = 32
+
+// goroutineBatch sends an array of messages as one.
+func goroutineBatch() Impl {
 	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		ch := make(chan [8]uint64, queueMessages(64))
+		ch := make(chan batch, queueMessages(64)/batchMessages)
+		return together(ctx,
+			func(ctx context.Context) error {
+				defer close(ch)
+				var b batch
+				for i := range n {
+					b.put(uint64(i))
+					if b.n == batchMessages || i == n-1 {
+						ch <- b
+						b.n = 0
+					}
+					if i%checkEvery == 0 && ctx.Err() != nil {
+						return stopped(ctx)
+					}
+				}
+				return nil
+			},
+			func(ctx context.Context) error {
+				var in inbox
+				for b := range ch {
+					for i := range b.n {
+						msg := &b.msgs[i]
+						var err error
+						if msg[0] != msg[len(msg)-1] {
+							err = errTorn
+						}
+						in.take(msg[0], err)
+					}
+				}
+				return in.verdict(ctx, n)
+			})
+	})
+}
+
+// A batch is up to so many messages.
+type batch struct {
+	n    int
+	msgs [batchMessages][8]uint64
+}
+
+func (b *batch) put(number uint64) {
+	msg := &b.msgs[b.n]
+	msg[0], msg[len(msg)-1] = number, number
+	b.n++
+}
+
+func goroutineMPMC(producers, consumers, size, capacity int) Impl {
+	if size != 64 {
+		return goroutineMPMCBuffers(producers, consumers, size, capacity)
+	}
+	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		ch := make(chan [8]uint64, capacity)
 		var producing sync.WaitGroup
 		producing.Add(producers)
 		counts, sums := make([]int, consumers), make([]uint64, consumers)

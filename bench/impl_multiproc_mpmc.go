@@ -13,8 +13,8 @@ type mpmcArg struct {
 	Producers int
 }
 
-func newMPMC(producers int) (mpmcArg, error) {
-	q, err := multiproc.NewQueue[[8]uint64](&multiproc.QueueOptions{Capacity: queueMessages(64), Bytes: queueBytes(64)})
+func newMPMC(producers, capacity int) (mpmcArg, error) {
+	q, err := multiproc.NewQueue[[8]uint64](&multiproc.QueueOptions{Capacity: capacity})
 	return mpmcArg{q, producers}, err
 }
 
@@ -53,8 +53,66 @@ var mpmcTarget = multiproc.NewTarget("bench.mpmc", func(ctx context.Context, m m
 	return m.done(ctx, mine, sum)
 })
 
-func multiprocMPMC(producers, consumers int) Impl {
-	return multiprocQueue(mpmcTarget, producers, consumers)
+// multiprocMPMC copies small messages as they stand in memory, and others as bytes.
+func multiprocMPMC(producers, consumers, size, capacity int) Impl {
+	if size != 64 {
+		return multiprocBytes(producers, consumers, size, capacity)
+	}
+	return multiprocQueue(mpmcTarget, producers, consumers, capacity)
+}
+
+// A bytesArg is a queue of messages of one size, and how many of the processes are producers.
+type bytesArg struct {
+	Queue           *multiproc.Queue[[]byte]
+	Producers, Size int
+}
+
+var bytesTarget = multiproc.NewTarget("bench.bytes", func(ctx context.Context, m member[bytesArg]) error {
+	queue, producers := m.Arg.Queue, m.Arg.Producers
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	if m.Me < producers {
+		msg := make([]byte, m.Arg.Size)
+		for i := range shareOf(m.N, producers, m.Me) {
+			stamp(msg, m.Me+i*producers)
+			if err := queue.Put(ctx, msg); err != nil {
+				return err
+			}
+		}
+		return m.sent(ctx)
+	}
+	var sum uint64
+	mine := shareOf(m.N, m.Parts-producers, m.Me-producers)
+	for range mine {
+		msg, err := queue.Get(ctx)
+		if err != nil {
+			return err
+		}
+		number, err := numberOf(msg)
+		if err != nil || len(msg) != m.Arg.Size {
+			return errTorn
+		}
+		sum += number
+	}
+	return m.done(ctx, mine, sum)
+})
+
+func multiprocBytes(producers, consumers, size, capacity int) Impl {
+	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
+		// Room for those that wait, and for those that are put or taken meanwhile.
+		room := 2 * (capacity + producers + consumers) * size
+		q, err := multiproc.NewQueue[[]byte](&multiproc.QueueOptions{Capacity: capacity, Bytes: room})
+		if err != nil {
+			return 0, err
+		}
+		defer q.Free()
+		elapsed, total, err := runCrew(ctx, bytesTarget, n, producers+consumers, bytesArg{q, producers, size})
+		if err != nil {
+			return 0, err
+		}
+		return elapsed, verdict(n, total.Count, total.Sum)
+	})
 }
 
 // soloTarget is one process that puts and gets in turn.
@@ -81,11 +139,11 @@ var soloTarget = multiproc.NewTarget("bench.mpmc-solo", func(ctx context.Context
 	return m.done(ctx, m.N, sum)
 })
 
-func multiprocSolo() Impl { return multiprocQueue(soloTarget, 1, 0) }
+func multiprocSolo() Impl { return multiprocQueue(soloTarget, 1, 0, queueMessages(64)) }
 
-func multiprocQueue(t *multiproc.Target[member[mpmcArg]], producers, consumers int) Impl {
+func multiprocQueue(t *multiproc.Target[member[mpmcArg]], producers, consumers, capacity int) Impl {
 	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		arg, err := newMPMC(producers)
+		arg, err := newMPMC(producers, capacity)
 		if err != nil {
 			return 0, err
 		}

@@ -82,14 +82,17 @@ var spscTarget = multiproc.NewTarget("bench.spsc", func(ctx context.Context, m m
 	return m.done(ctx, m.N, sum)
 })
 
-func multiprocSPSC(size int) Impl {
+func multiprocSPSC(size int) Impl { return multiprocRing(spscTarget, size) }
+
+// multiprocRing runs a target in the two processes at a ring.
+func multiprocRing(t *multiproc.Target[member[ringArg]], size int) Impl {
 	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
 		arg, err := newRings(1, size)
 		if err != nil {
 			return 0, err
 		}
 		defer arg.Segment.Close()
-		elapsed, total, err := runCrew(ctx, spscTarget, n, 2, arg)
+		elapsed, total, err := runCrew(ctx, t, n, 2, arg)
 		if err != nil {
 			return 0, err
 		}

@@ -33,6 +33,8 @@ func poolScenarios(o ScenarioOptions) []Scenario {
 			Doc:   doc + "handed over, and waited for, before the next",
 			Impls: []Impl{multiprocPoolApply(), goroutinePoolApply(), cpythonImpl("pool_apply", poolWorkers)},
 		},
+		poolTaskScenario(10 * time.Microsecond),
+		poolTaskScenario(time.Millisecond),
 		{
 			Name: "pool/wordcount/2",
 			Doc: fmt.Sprintf("the job of wordcount by a pool of %d processes, in %d tasks of files for each, whose counts the parent merges; goroutine is that of wordcount",

@@ -155,6 +155,14 @@ func startScenarios() []Scenario {
 			Impls: []Impl{warm, slow, goroutineStart()},
 		},
 		{
+			Name: "start/forkserver-1GiB",
+			Doc:  "start/forkserver where the server process has a heap of 1 GiB; cfork copies the process that asks, which has it",
+			Impls: []Impl{
+				multiprocReady("multiproc", server, 1024, 0), cImpl("cfork", "fork", 1024), goroutineStart(),
+			},
+			Long: true,
+		},
+		{
 			Name: "start/forkserver-1GiB-parent",
 			Doc:  "start/forkserver where the process that asks has a heap of 1 GiB; cfork has to copy it",
 			Impls: []Impl{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // ErrUnknown is matched by the error of [Select] when no scenario, or no implementation of it, has a name that was
@@ -26,10 +27,15 @@ func Scenarios(o ScenarioOptions) []Scenario {
 	for _, size := range []int{8, 64, 1 << 10, 64 << 10} {
 		all = append(all, spscScenario(size))
 	}
+	all = append(all, batchScenario(64))
+	for _, size := range []int{64, 1 << 10, 64 << 10} {
+		all = append(all, mpmcScenario(1, 1, size), mpmcScenario(2, 2, size))
+	}
 	all = append(all,
-		mpmcScenario(1, 1),
-		mpmcScenario(2, 2),
-		mpmcScenario(8, 8),
+		mpmcScenario(4, 4, 64),
+		mpmcScenario(8, 8, 64),
+		fullScenario(1, 1),
+		fullScenario(2, 2),
 		soloScenario(),
 		leaseScenario(64<<10),
 		rttScenario(),
@@ -41,6 +47,10 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		lockScenario("lock/contended-8", 8),
 		readScenario(2),
 		semaphoreScenario(),
+		holdScenario(100*time.Nanosecond),
+		holdScenario(time.Microsecond),
+		holdScenario(10*time.Microsecond),
+		holdScenario(100*time.Microsecond),
 		handoverScenario(),
 		deathScenario(),
 		addLockedScenario(1),
@@ -48,6 +58,7 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		addAtomicScenario(),
 		startScenario(),
 	)
+	all = append(all, wakeScenarios()...)
 	all = append(all, startScenarios()...)
 	all = append(all, poolScenarios(o)...)
 	for _, workers := range []int{1, 2, 4} {

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,28 +21,15 @@ type curve struct {
 	brief []int // the points that belong to the quick comparison
 }
 
-const microsecond = int(time.Microsecond)
-
 var curves = []curve{
 	{
 		"mutex", "one lock, counter++, unlock, by %s taking turns as fast as they can; pthread is a mutex without robustness, pthread-robust one with, futex one of three states in C",
-		func(workers int) []Impl {
-			return []Impl{
-				multiprocLockCurve(workers, 0), goroutineLockCurve(workers, 0), cpythonCurve("lock_curve", workers, 0),
-				cLockCurve("pthread", "plain", workers, 0), cLockCurve("pthread-robust", "robust", workers, 0), linuxOnly(cLockCurve("futex", "futex", workers, 0)),
-			}
-		},
+		func(workers int) []Impl { return lockImpls(workers, 0) },
 		[]int{1, 4, 16},
 	},
 	{
 		"mutex-hold1us", "the same, and whoever has the lock keeps it for a microsecond, by %s taking turns",
-		func(workers int) []Impl {
-			return []Impl{
-				multiprocLockCurve(workers, time.Microsecond), goroutineLockCurve(workers, time.Microsecond), cpythonCurve("lock_curve", workers, microsecond),
-				cLockCurve("pthread", "plain", workers, microsecond), cLockCurve("pthread-robust", "robust", workers, microsecond),
-				linuxOnly(cLockCurve("futex", "futex", workers, microsecond)),
-			}
-		},
+		func(workers int) []Impl { return lockImpls(workers, time.Microsecond) },
 		nil,
 	},
 	{
@@ -65,11 +53,33 @@ var curves = []curve{
 			return []Impl{
 				multiprocQueueCurve(workers), goroutineQueueCurve(workers), cpythonCurve("queue_curve", workers, queueMessages(64)),
 				cQueueCurve("cring", "vyukov", workers), cQueueCurve("pipe", "pipe", workers), cQueueCurve("unixsocket", "unixsocket", workers),
-				linuxOnly(cQueueCurve("mq", "mq", workers)),
+				needsMQ(cQueueCurve("mq", "mq", workers)),
 			}
 		},
 		[]int{4, 16},
 	},
+}
+
+// holdScenario has some processes take turns at a lock that each keeps for so long. What is beyond that is the price of the lock.
+func holdScenario(d time.Duration) Scenario {
+	const workers = 4
+	return Scenario{
+		Name: "lock/hold-" + strings.Replace(d.String(), "µs", "us", 1),
+		Doc: fmt.Sprintf("one lock, %v of work under it, unlock, by %s taking turns: what is beyond that is the price of the lock; pthread is a mutex without robustness, "+
+			"pthread-robust one with, futex one of three states in C", d, processes(workers)),
+		Impls:  lockImpls(workers, d),
+		Rounds: curveRounds,
+		Long:   true,
+	}
+}
+
+// lockImpls are those of a lock that is held for so long.
+func lockImpls(workers int, d time.Duration) []Impl {
+	ns := int(d)
+	return []Impl{
+		multiprocLockCurve(workers, d), goroutineLockCurve(workers, d), cpythonCurve("lock_curve", workers, ns),
+		cLockCurve("pthread", "plain", workers, ns), cLockCurve("pthread-robust", "robust", workers, ns), linuxOnly(cLockCurve("futex", "futex", workers, ns)),
+	}
 }
 
 func processes(n int) string {

@@ -31,7 +31,7 @@ func sizeName(size int) string {
 }
 
 func spscScenario(size int) Scenario {
-	return Scenario{
+	s := Scenario{
 		Name: "queue/spsc/" + sizeName(size),
 		Doc: fmt.Sprintf("one message of %s from one producer to one consumer, each message published by itself; queues of %d messages, rings and kernel buffers of %d KiB",
 			sizeName(size), queueMessages(size), queueBytes(size)>>10),
@@ -44,30 +44,83 @@ func spscScenario(size int) Scenario {
 			cImpl("cring", "spsc", size, queueBytes(size)),
 		},
 	}
+	if size <= mqLargest {
+		s.Impls = append(s.Impls, mqImpl("stream", size))
+	}
+	return s
 }
 
-// mpmcScenario has producers and consumers of 64-byte messages. CPython is left out where it would take a whole round to
-// start its processes.
-func mpmcScenario(producers, consumers int) Scenario {
-	yieldAfter, waits := 1, "gives its CPU away"
-	if producers+consumers == 2 { // each can have a CPU of its own, and a system call would only be in the way
-		yieldAfter, waits = 64, "spins"
-	}
-	s := Scenario{
-		Name: fmt.Sprintf("queue/mpmc-%dx%d/64B", producers, consumers),
-		Doc: fmt.Sprintf("one message of 64 bytes through a queue of %d messages with %s and %s; cring is D. Vyukov's queue, "+
-			"which %s when it has to wait and which a kill can block for ever",
-			queueMessages(64), plural(producers, "producer"), plural(consumers, "consumer"), waits),
+// batchScenario publishes many messages at once.
+func batchScenario(size int) Scenario {
+	return Scenario{
+		Name: "queue/spsc-batch/" + sizeName(size),
+		Doc: fmt.Sprintf("one message of %s from one producer to one consumer, who put and get %d at a time; goroutine sends as many as one message through its channel, "+
+			"cring publishes each by itself", sizeName(size), batchMessages),
 		Impls: []Impl{
-			multiprocMPMC(producers, consumers),
-			goroutineMPMC(producers, consumers),
+			multiprocBatch(size),
+			goroutineBatch(),
+			cImpl("cring", "spsc", size, queueBytes(size)),
 		},
 	}
-	if producers+consumers <= 4 {
-		s.Impls = append(s.Impls, cpythonImpl("mpmc", queueMessages(64), producers, consumers))
+}
+
+// mpmcScenario has producers and consumers. CPython is left out where it would take a whole round to start its processes.
+func mpmcScenario(producers, consumers, size int) Scenario {
+	capacity := queueMessages(size)
+	doc := ""
+	if size != 64 {
+		doc = "; goroutine copies it into a buffer that travels, and out of it"
 	}
-	s.Impls = append(s.Impls, cImpl("cring", "mpmc", queueMessages(64), producers, consumers, yieldAfter))
-	return s
+	return Scenario{
+		Name:  fmt.Sprintf("queue/mpmc-%dx%d/%s", producers, consumers, sizeName(size)),
+		Doc:   mpmcDoc(producers, consumers, size, capacity) + doc,
+		Impls: mpmcImpls(producers, consumers, size, capacity),
+		Long:  size != 64 || producers == 4,
+	}
+}
+
+// smallCapacity is that of a queue which is full at once.
+const smallCapacity = 8
+
+// fullScenario has a queue so small that who puts waits for who gets, and the other way round, again and again.
+func fullScenario(producers, consumers int) Scenario {
+	const size = 64
+	return Scenario{
+		Name:  fmt.Sprintf("queue/full-%dx%d/%s", producers, consumers, sizeName(size)),
+		Doc:   mpmcDoc(producers, consumers, size, smallCapacity) + ": what it costs to wait for each other",
+		Impls: mpmcImpls(producers, consumers, size, smallCapacity),
+		Long:  true,
+	}
+}
+
+func mpmcDoc(producers, consumers, size, capacity int) string {
+	waits := "gives its CPU away"
+	if yieldAfter(producers, consumers) > 1 {
+		waits = "spins"
+	}
+	return fmt.Sprintf("one message of %s through a queue of %d messages with %s and %s; cring is D. Vyukov's queue, "+
+		"which %s when it has to wait and which a kill can block for ever",
+		sizeName(size), capacity, plural(producers, "producer"), plural(consumers, "consumer"), waits)
+}
+
+// yieldAfter returns how often D. Vyukov's queue looks again before it gives its CPU away. Two can have a CPU each, and a system
+// call would only be in the way.
+func yieldAfter(producers, consumers int) int {
+	if producers+consumers == 2 {
+		return 64
+	}
+	return 1
+}
+
+func mpmcImpls(producers, consumers, size, capacity int) []Impl {
+	impls := []Impl{
+		multiprocMPMC(producers, consumers, size, capacity),
+		goroutineMPMC(producers, consumers, size, capacity),
+	}
+	if producers+consumers <= 4 {
+		impls = append(impls, cpythonImpl("mpmc", capacity, producers, consumers, size))
+	}
+	return append(impls, cImpl("cring", "mpmc", capacity, producers, consumers, yieldAfter(producers, consumers), size))
 }
 
 func plural(n int, noun string) string {
@@ -108,8 +161,8 @@ func rttScenario() Scenario {
 	const size = 64
 	return Scenario{
 		Name: "queue/rtt/64B",
-		Doc: "one round trip: a message of 64 bytes there, and its echo back; pthread hands over by futex and really sleeps, " +
-			"cring is the floor, one 8-byte word each way without a queue",
+		Doc: "one round trip: a message of 64 bytes there, and its echo back; pthread hands over by futex and really sleeps, as who waits for a pipe, a socket, " +
+			"an eventfd or a POSIX message queue does; cring is two rings that only spin, cword the floor, one 8-byte word each way without a queue",
 		Impls: []Impl{
 			multiprocRTT(),
 			goroutineRTT(queueMessages(size)),
@@ -117,7 +170,10 @@ func rttScenario() Scenario {
 			socketRTT(size),
 			cpythonImpl("rtt", queueMessages(size)),
 			cImpl("pthread", "futex"),
-			cImpl("cring", "pingpong"),
+			eventfdRTT(size),
+			mqImpl("rtt", size),
+			cImpl("cring", "spsc", size, queueBytes(size), "rtt"),
+			cImpl("cword", "pingpong"),
 		},
 	}
 }
@@ -212,10 +268,11 @@ func addAtomicScenario() Scenario {
 	const k = 2
 	return Scenario{
 		Name: "value/add-atomic-2",
-		Doc:  "one atomic addition to a shared integer, by two processes at once; CPython has no such thing",
+		Doc:  "one atomic addition to a shared integer, by two processes at once; CPython has only the addition under the value's lock",
 		Impls: []Impl{
 			multiprocAddAtomic(k),
 			goroutineAddAtomic(k),
+			cpythonImpl("value", k),
 			cImpl("cring", "add", k),
 		},
 	}

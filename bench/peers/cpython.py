@@ -14,6 +14,7 @@ import re
 import signal
 import struct
 import sys
+import threading
 import time
 
 MASK = (1 << 64) - 1
@@ -197,32 +198,32 @@ def spsc(seconds, n, size, capacity):
     report(run, n, n, n * (n - 1) // 2)
 
 
-def mpmc_producer(run, me, queue, n, producers, consumers):
-    body = b"Z" * (64 - 16)
+def mpmc_producer(run, me, queue, n, producers, consumers, size):
+    body = b"Z" * (size - 16)
     queue.put(None)
     run.start_line(me)
     for i in range(share(n, producers, me)):
-        queue.put(message(i * producers + me, body, 64))
+        queue.put(message(i * producers + me, body, size))
     queue.close()
     queue.join_thread()
 
 
-def mpmc_consumer(run, me, queue, n, producers, consumers):
+def mpmc_consumer(run, me, queue, n, producers, consumers, size):
     total = 0
     mine = share(n, consumers, me - producers)
     for _ in range(share(producers, consumers, me - producers)):
         queue.get()
     run.start_line(me)
     for _ in range(mine):
-        total += number_of(queue.get(), 64)
+        total += number_of(queue.get(), size)
     run.done(me, mine, total)
 
 
-def mpmc(seconds, n, capacity, producers, consumers):
+def mpmc(seconds, n, capacity, producers, consumers, size):
     ctx = context()
     run = Run(ctx, producers + consumers, seconds)
     bodies = [mpmc_producer] * producers + [mpmc_consumer] * consumers
-    finish(start(ctx, run, bodies, (ctx.Queue(capacity), n, producers, consumers)))
+    finish(start(ctx, run, bodies, (ctx.Queue(capacity), n, producers, consumers, size)))
     report(run, n, n, n * (n - 1) // 2)
 
 
@@ -660,6 +661,17 @@ def pool_map(seconds, n, workers, chunk):
     print(n, elapsed)
 
 
+def pool_task(seconds, n, workers, ns):
+    with context().Pool(workers) as pool:
+        pool.map(square, range(4 * workers), 1)
+        begin = time.monotonic_ns()
+        got = pool.map(spin, [ns] * n, 1)
+        elapsed = time.monotonic_ns() - begin
+    if len(got) != n:
+        sys.exit("a result is missing")
+    print(n, elapsed)
+
+
 def pool_apply(seconds, n, workers):
     with context().Pool(workers) as pool:
         pool.map(square, range(4 * workers), 1)
@@ -680,9 +692,59 @@ def result(results, procs):
     return results.get()
 
 
+class Crowd:
+    """Threads of one process that all wait for one event, again and again."""
+
+    def __init__(self, ctx, waiters):
+        self.waiters = waiters
+        self.events = ctx.Event(), ctx.Event()  # in turn, so that one can be cleared while they wait for the other
+        self.asleep, self.awake = ctx.Semaphore(0), ctx.Semaphore(0)
+        self.entered, self.left, self.lock = 0, 0, None
+        self.at = ctx.RawValue("q", 0)
+
+    def wait(self, n):
+        for i in range(n):
+            with self.lock:
+                self.entered += 1
+                if self.entered % self.waiters == 0:
+                    self.asleep.release()
+            self.events[i % 2].wait()
+            with self.lock:
+                self.left += 1
+                if self.left % self.waiters == 0:
+                    self.at.value = time.monotonic_ns()
+                    self.awake.release()
+
+
+def crowd_body(run, me, crowd, n):
+    crowd.lock = threading.Lock()
+    threads = [threading.Thread(target=crowd.wait, args=(n,)) for _ in range(crowd.waiters)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+def wake(seconds, n, waiters):
+    ctx = context()
+    crowd = Crowd(ctx, waiters)
+    procs = start(ctx, Run(ctx, 1, seconds), [crowd_body], (crowd, n))
+    total = 0
+    for i in range(n):
+        crowd.asleep.acquire()
+        time.sleep(0.02)  # until all sleep
+        crowd.events[1 - i % 2].clear()
+        begin = time.monotonic_ns()
+        crowd.events[i % 2].set()
+        crowd.awake.acquire()
+        total += crowd.at.value - begin
+    finish(procs)
+    print(n, total)
+
+
 MODES = (
     spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply,
-    lock_curve, value_curve, queue_curve,
+    lock_curve, value_curve, queue_curve, pool_task, wake,
 )  # fmt: skip
 
 
