@@ -386,9 +386,9 @@ const fromPython = "docs/guide/from-python.md"
 
 // TestFromPython runs the Python program of the guide with the Go program as its worker.
 func TestFromPython(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("there is no python3 in PATH")
+	const python = "python3"
+	if out, err := exec.CommandContext(proctest.Context(t), python, "-c", "import multiprocessing.connection, multiprocessing.shared_memory").CombinedOutput(); err != nil {
+		t.Skipf("there is no python3 with multiprocessing: %v %s", err, out)
 	}
 	var worker []block
 	var script, want string
