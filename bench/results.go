@@ -143,3 +143,32 @@ func ReadRecord(resultsPath string, samples []Sample) ([]*Run, error) {
 	}
 	return slices.DeleteFunc(runs, func(r *Run) bool { return !taken[r.ID] }), nil
 }
+
+// ReadFolder reads a report folder: its samples, and the runs that took them. What a sample leaves to the record, its
+// machine, is filled in.
+func ReadFolder(dir string) ([]Sample, []*Run, error) {
+	path := filepath.Join(dir, ResultsFile)
+	samples, err := ReadSamplesFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	runs, err := ReadRecord(path, samples)
+	if err != nil {
+		return nil, nil, err
+	}
+	Attach(samples, runs)
+	return samples, runs, nil
+}
+
+// Attach fills the machines of runs into those of their samples that have none.
+func Attach(samples []Sample, runs []*Run) {
+	machines := map[string]*Machine{}
+	for _, r := range runs {
+		machines[r.ID] = r.Machine
+	}
+	for i := range samples {
+		if samples[i].Machine == nil {
+			samples[i].Machine = machines[samples[i].Run]
+		}
+	}
+}

@@ -20,6 +20,7 @@ type Change struct {
 // A Comparison holds the changes between two sets of samples, in the order of the old set.
 type Comparison struct {
 	Changes          []Change
+	Agreements       []Agreement
 	OnlyOld, OnlyNew []string // "scenario impl" that one side has no samples of
 }
 
@@ -33,7 +34,7 @@ type subject struct{ scenario, impl string }
 func Compare(old, new []bench.Sample) Comparison {
 	olds, oldOrder := sides(old)
 	news, newOrder := sides(new)
-	var c Comparison
+	c := Comparison{Agreements: Agreements(old, new)}
 	for _, k := range oldOrder {
 		n, ok := news[k]
 		if !ok {

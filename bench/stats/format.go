@@ -101,6 +101,14 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// trimmed formats a plain number with three significant digits at the most.
+func trimmed(v float64) string {
+	if math.Abs(v) >= 100 {
+		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
 // Percent formats a relative change: "+3.2%", "-41%".
 func Percent(change float64) string {
 	p := 100 * change

@@ -245,16 +245,18 @@ func WriteComparison(w io.Writer, c Comparison, st TextStyle) error {
 			fmt.Fprintf(&b, "only in %s: %s\n", x.where, strings.Join(x.names, "; "))
 		}
 	}
+	writeAgreements(&b, c.Agreements, st)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // A grid is a table of text: its first columns flush left, the others flush right.
 type grid struct {
-	head []string
-	rows [][]string
-	mark []bool // rows to emphasize
-	left int    // columns flush left; 0: one
+	head  []string
+	rows  [][]string
+	mark  []bool // rows to emphasize
+	left  int    // columns flush left; 0: one
+	right int    // the first column after those flush right, from which on they are flush left again; 0: none
 }
 
 func (g *grid) add(mark bool, cells ...string) {
@@ -273,7 +275,7 @@ func (g *grid) write(b *strings.Builder, st TextStyle) {
 		var l strings.Builder
 		for i, c := range cells {
 			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
-			if i < max(1, g.left) {
+			if i < max(1, g.left) || g.right > 0 && i >= g.right {
 				l.WriteString("  " + c + pad)
 			} else {
 				l.WriteString("  " + pad + c)

@@ -27,8 +27,11 @@ const usage = `Compare processes over shared memory with goroutines, pipes, sock
 
   ipcbench [flags]                     the quick comparison: tables, and a report in ./ipcbench-report
   ipcbench run [flags]                 measure, and write one JSON line for each sample
-  ipcbench compare OLD NEW             what changed between two results files
+  ipcbench compare OLD NEW             what changed between two results files, and which ratios do not agree
   ipcbench report [-o DIR] FILE...     make a report of results files
+  ipcbench targets [FOLDER]            which of its targets the project reaches, by the full run that is kept in the repository
+  ipcbench keep [FOLDER]               keep the run of a report folder in the repository
+  ipcbench readme [README]             make the README's table and plots of the run that is kept
   ipcbench list [-dir DIR]             the scenarios, and the implementations this machine can run
   ipcbench help [COMMAND]              the flags of a command
 
@@ -89,6 +92,12 @@ func (t *tool) dispatch(ctx context.Context, args []string) error {
 		return t.compare(rest)
 	case "report":
 		return t.report(rest)
+	case "targets":
+		return t.targets(rest)
+	case "keep":
+		return t.keep(rest)
+	case "readme":
+		return t.readme(rest)
 	case "list":
 		return t.list(rest)
 	case "help":
@@ -98,7 +107,7 @@ func (t *tool) dispatch(ctx context.Context, args []string) error {
 		_, err := io.WriteString(t.stdout, usage)
 		return err
 	}
-	return usageError("unknown command %q; there are run, compare, report, list and help", name)
+	return usageError("unknown command %q; there are run, compare, report, targets, keep, readme, list and help", name)
 }
 
 // flags makes the flag set of a command, which is named by how the command is called.

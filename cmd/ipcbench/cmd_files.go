@@ -52,6 +52,7 @@ func (t *tool) report(args []string) error {
 		if err != nil {
 			return err
 		}
+		bench.Attach(more, records)
 		samples = append(samples, more...)
 		for _, r := range records {
 			if !slices.ContainsFunc(runs, func(have *bench.Run) bool { return have.ID == r.ID }) {

@@ -1,0 +1,103 @@
+package bench
+
+// A Bound says how a target's figure is to lie to its limit.
+type Bound string
+
+// The kinds of targets.
+const (
+	Ratio   Bound = "ratio"    // the median of the times, divided by the peer's of the same rounds, is at most the limit
+	Faster  Bound = "faster"   // the peer's time, divided by that of the same rounds, is at least the limit
+	Within  Bound = "within"   // the time is at most the limit, in nanoseconds
+	AtMost  Bound = "at most"  // a further figure is at most the limit
+	AtLeast Bound = "at least" // a further figure is at least the limit
+)
+
+// A Target is a figure that is to be reached.
+type Target struct {
+	What     string // in a few words
+	Scenario string
+	Impl     string
+	Bound    Bound
+	Limit    float64
+	Peer     string // the implementation that a ratio is made to
+	PeerOf   string // the scenario of the peer; "" is Scenario
+	Metric   string // the name of the further figure, where it is not the time
+	Regime   Regime // that it holds for; "" is the one that most samples were taken in
+
+	// Elsewhere says what measures the target where no scenario can: what is not an operation of processes.
+	Elsewhere string
+}
+
+// PeerScenario returns the scenario that the peer is measured in.
+func (t Target) PeerScenario() string {
+	if t.PeerOf != "" {
+		return t.PeerOf
+	}
+	return t.Scenario
+}
+
+// Reached reports whether a figure reaches the target.
+func (t Target) Reached(v float64) bool {
+	if t.Bound == Faster || t.Bound == AtLeast {
+		return v >= t.Limit
+	}
+	return v <= t.Limit
+}
+
+// Targets returns the figures that the project wants to reach, in the order in which tables show them.
+func Targets() []Target {
+	return []Target{
+		{What: "ring, each message published, against a C ring of the same design", Scenario: "queue/spsc/64B", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "cring"},
+		{What: "the same, CPUs near", Scenario: "queue/spsc/64B", Impl: Subject, Bound: Ratio, Limit: 0.6, Peer: "cring", Regime: Near},
+		{What: "the same, CPUs far", Scenario: "queue/spsc/64B", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "cring", Regime: Far},
+		{What: "ring, messages in batches, against a C ring", Scenario: "queue/spsc-batch/64B", Impl: Subject, Bound: Ratio, Limit: 0.4, Peer: "cring"},
+		{What: "round trip that spins, against a word each way in C", Scenario: "queue/rtt/64B", Impl: Subject, Bound: Ratio, Limit: 1.2, Peer: "cring"},
+		{What: "round trip that spins, against two C rings", Scenario: "queue/rtt/64B", Impl: Subject, Bound: Ratio, Limit: 0.8, Peer: "crings"},
+		{What: "queue for many, one to one, against Vyukov's in C", Scenario: "queue/mpmc-1x1/64B", Impl: Subject, Bound: Ratio, Limit: 1.2, Peer: "cring"},
+		{What: "the same, undisturbed", Scenario: "queue/mpmc-solo/64B", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "cring"},
+		{What: "the same, two to two", Scenario: "queue/mpmc-2x2/64B", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "cring"},
+		{What: "sixteen processes instead of four: no collapse", Scenario: "queue/mpmc-8x8/64B", Impl: Subject, Bound: Ratio, Limit: 2, Peer: Subject, PeerOf: "queue/mpmc-2x2/64B"},
+		{What: "64 KiB read and written in place, against a C ring that copies", Scenario: "queue/lease/64KiB", Impl: Subject, Bound: Ratio, Limit: 0.05, Peer: "cring"},
+		{What: "queue, one to one, against a channel, CPUs near", Scenario: "queue/mpmc-1x1/64B", Impl: Subject, Bound: Ratio, Limit: 0.5, Peer: Reference, Regime: Near},
+		{What: "the same, CPUs far", Scenario: "queue/mpmc-1x1/64B", Impl: Subject, Bound: Ratio, Limit: 1.5, Peer: Reference, Regime: Far},
+		{What: "queue of small messages, against CPython's, CPUs near", Scenario: "queue/mpmc-1x1/64B", Impl: Subject, Bound: Faster, Limit: 300, Peer: "cpython", Regime: Near},
+		{What: "the same, CPUs far", Scenario: "queue/mpmc-1x1/64B", Impl: Subject, Bound: Faster, Limit: 100, Peer: "cpython", Regime: Far},
+		{What: "ring of small messages, against CPython's queue", Scenario: "queue/spsc/64B", Impl: Subject, Bound: Faster, Limit: 100, Peer: "cpython"},
+		{What: "64 KiB messages, against CPython's queue", Scenario: "queue/spsc/64KiB", Impl: Subject, Bound: Faster, Limit: 100, Peer: "cpython"},
+
+		{What: "pipe, round trip, both ends spin, against a pair of kernel pipes", Scenario: "pipe/rtt/64B", Impl: Subject, Bound: Ratio, Limit: 0.5, Peer: "pipe-polled"},
+		{What: "pipe, round trip, both ends sleep, against a pair of kernel pipes", Scenario: "pipe/rtt-parked/64B", Impl: Subject, Bound: Ratio, Limit: 1.1, Peer: "pipe"},
+		{What: "pipe, 64 KiB messages, against CPython's", Scenario: "pipe/throughput/64KiB", Impl: Subject, Bound: Faster, Limit: 50, Peer: "cpython"},
+		{What: "a connection with authentication", Scenario: "pipe/connect", Impl: Subject, Bound: Within, Limit: 1e6},
+
+		{What: "lock, undisturbed, against a robust pthread mutex", Scenario: "lock/uncontended", Impl: Subject, Bound: Ratio, Limit: 0.8, Peer: "pthread"},
+		{What: "lock, two processes, against a pthread mutex", Scenario: "lock/contended-2", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "pthread"},
+		{What: "and its fairness", Scenario: "lock/contended-2", Impl: Subject, Bound: AtLeast, Limit: 0.8, Metric: Fairness},
+		{What: "lock, eight processes, against a pthread mutex", Scenario: "lock/contended-8", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "pthread"},
+		{What: "and its fairness", Scenario: "lock/contended-8", Impl: Subject, Bound: AtLeast, Limit: 0.5, Metric: Fairness},
+		{What: "hand-over, both sides asleep, against a futex in C", Scenario: "lock/rtt", Impl: Subject, Bound: Ratio, Limit: 1.1, Peer: "pthread"},
+		{What: "who waits for a lock whose owner is killed", Scenario: "lock/wait-death", Impl: Subject, Bound: Within, Limit: 5e6},
+		{What: "10,000 waiting goroutines, woken", Scenario: "wait/wake-10000", Impl: Subject, Bound: Within, Limit: 50e6 / 10_000},
+		{What: "and the threads they take", Scenario: "wait/wake-10000", Impl: Subject, Bound: AtMost, Limit: 16, Metric: Threads},
+		{What: "value += 1 under its lock, against CPython's", Scenario: "value/add-locked-1", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
+		{What: "the same by two processes", Scenario: "value/add-locked-2", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
+		{What: "atomic addition by two, against CPython's under a lock", Scenario: "value/add-atomic-2", Impl: Subject, Bound: Faster, Limit: 60, Peer: "cpython", PeerOf: "value/add-locked-2"},
+		{What: "an element through a view, against a slice", Bound: Ratio, Limit: 1.1, Elsewhere: "go test -bench Element ./shm"},
+		{What: "a segment of 1 MiB made, mapped and dropped, against the bare calls", Bound: Ratio, Limit: 2, Elsewhere: "go test -bench Segment ./shm"},
+
+		{What: "fork server, child ready, 10 MiB, against a bare fork", Scenario: "start/forkserver", Impl: Subject, Bound: Ratio, Limit: 1.3, Peer: "cfork"},
+		{What: "the same with 1 GiB preloaded", Scenario: "start/forkserver-1GiB", Impl: Subject, Bound: Ratio, Limit: 1.15, Peer: "cfork"},
+		{What: "flat to a process of 1 GiB that asks", Scenario: "start/forkserver-1GiB-parent", Impl: Subject, Bound: Ratio, Limit: 1.2, Peer: Subject, PeerOf: "start/forkserver"},
+		{What: "a second of initialisation preloaded, against spawn", Scenario: "start/forkserver-preloaded", Impl: Subject, Bound: Faster, Limit: 100, Peer: "spawn"},
+		{What: "fork of a process of 1 GiB, against a bare fork", Scenario: "start/fork-1GiB", Impl: Subject, Bound: Ratio, Limit: 1.3, Peer: "cfork"},
+
+		{What: "pool, one task a message, against CPython's", Scenario: "pool/map-chunk1", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
+		{What: "pool, chunks as it likes, against CPython's", Scenario: "pool/map-auto", Impl: Subject, Bound: Ratio, Limit: 1, Peer: "cpython"},
+		{What: "wordcount by a pool, against goroutines", Scenario: "pool/wordcount/2", Impl: Subject, Bound: Ratio, Limit: 1.15, Peer: Reference},
+
+		{What: "manager, get from a dict over rings, against CPython's", Scenario: "manager/dict-get", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
+		{What: "manager, set in a dict over rings, against CPython's", Scenario: "manager/dict-set", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
+		{What: "manager, get over a unix socket, against CPython's", Scenario: "manager/dict-get", Impl: "multiproc-unix", Bound: Faster, Limit: 2, Peer: "cpython"},
+		{What: "manager, set over a unix socket, against CPython's", Scenario: "manager/dict-set", Impl: "multiproc-unix", Bound: Faster, Limit: 2, Peer: "cpython"},
+	}
+}
