@@ -26,6 +26,7 @@ type series struct {
 type linePoint struct {
 	x, y, lo, hi float64
 	open         bool // taken with the CPUs far from each other
+	crossed      bool // marked by a cross
 }
 
 // A lineChart draws series over a logarithmic x axis of few, named values.
@@ -62,6 +63,9 @@ func (l lineChart) Plot(c draw.Canvas, p *plot.Plot) {
 				shape = hollow{}
 			}
 			c.DrawGlyphNoClip(draw.GlyphStyle{Color: lk.shade.rgba(), Radius: radius, Shape: shape}, line[i])
+			if pt.crossed {
+				c.DrawGlyphNoClip(draw.GlyphStyle{Color: alarm.rgba(), Radius: 7, Shape: strokes{2, 0.125}}, line[i])
+			}
 		}
 	}
 }
@@ -131,9 +135,9 @@ func bySize(a *stats.Analysis) []figure {
 			ways = append(ways, way)
 		}
 		sizes[way] = append(sizes[way], bytes)
-		b := slices.MaxFunc(sc.Blocks, func(x, y stats.Block) int { return x.Control.N - y.Control.N })
+		b := sc.Main()
 		for _, r := range b.Rows {
-			lines[way] = addPoint(lines[way], r.Impl, linePoint{bytes, r.Time.Median, r.Time.Lo, r.Time.Hi, b.Regime == bench.Far})
+			lines[way] = addPoint(lines[way], r.Impl, linePoint{x: bytes, y: r.Time.Median, lo: r.Time.Lo, hi: r.Time.Hi, open: b.Regime == bench.Far})
 		}
 	}
 	var figures []figure
@@ -166,17 +170,11 @@ func speedups(a *stats.Analysis) []figure {
 		for _, l := range s.Lines {
 			base := l.Points[0].Time.Median
 			for _, pt := range l.Points {
-				lines = addPoint(lines, l.Impl, linePoint{float64(pt.Workers), pt.Speedup, base / pt.Time.Hi, base / pt.Time.Lo, false})
+				lines = addPoint(lines, l.Impl, linePoint{x: float64(pt.Workers), y: pt.Speedup, lo: base / pt.Time.Hi, hi: base / pt.Time.Lo})
 			}
 		}
 		_, hi := extent(lines)
-		cpus := 0
-		for _, sm := range a.Samples {
-			if sm.Machine != nil {
-				cpus = max(cpus, sm.Machine.CPUs)
-			}
-		}
-		ideal := min(slices.Max(workers), float64(max(cpus, 1)))
+		ideal := min(slices.Max(workers), float64(max(cpusOf(a.Samples), 1)))
 		top := math.Ceil(math.Max(hi, ideal)*2+0.2) / 2
 		figures = append(figures, lineFigure(figure{
 			id: "speedup-" + slug(s.Job), title: s.Job + " by number of workers",

@@ -23,7 +23,7 @@ func overview(a *stats.Analysis) (figure, bool) {
 	var impls []string
 	seen := map[string]bool{}
 	lo, hi := 1.0, 1.0
-	for _, sc := range a.Scenarios {
+	for _, sc := range a.Single() {
 		for _, b := range sc.Blocks {
 			if b.Row(subject) == nil || len(b.Rows) < 2 {
 				continue

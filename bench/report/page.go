@@ -20,6 +20,7 @@ type page struct {
 	Machines  []machineTable
 	Cards     []card
 	Overview  *figure
+	Targets   []stats.Outcome // none where no target was measured
 	Groups    []group
 	Control   *figure
 	Settings  []string
@@ -33,9 +34,17 @@ type page struct {
 type group struct {
 	Name      string
 	Figures   []figure
+	Curves    []curveView
 	Scalings  []stats.Scaling
 	Verdicts  []bench.Verdict
 	Scenarios []scenarioView
+}
+
+// A curveView is a contention curve with its figure.
+type curveView struct {
+	stats.Curve
+	Figure    figure
+	Collapses string
 }
 
 // A scenarioView is one scenario with the figure of its samples.
@@ -79,8 +88,20 @@ func newPage(a *stats.Analysis, runs []*bench.Run) *page {
 		p.Control = &f
 	}
 	p.groups()
+	p.targets()
 	return p
 }
+
+// targets holds the samples against the targets of the project, if they are of any.
+func (p *page) targets() {
+	outcomes := stats.Judge(bench.Targets(), p.Samples)
+	if slices.ContainsFunc(outcomes, func(o stats.Outcome) bool { return o.Standing != stats.NotMeasured }) {
+		p.Targets = outcomes
+	}
+}
+
+// Tally counts the targets that were reached.
+func (p *page) Tally() string { return stats.Tally(p.Targets) }
 
 // figures returns every figure of the page.
 func (p *page) figures() []figure {
@@ -89,6 +110,9 @@ func (p *page) figures() []figure {
 		list = append(list, *p.Overview)
 	}
 	for _, g := range p.Groups {
+		for _, c := range g.Curves {
+			list = append(list, c.Figure)
+		}
 		list = append(list, g.Figures...)
 		for _, s := range g.Scenarios {
 			if s.Figure != nil {
@@ -113,7 +137,7 @@ func (p *page) groups() {
 		}
 		return &p.Groups[i]
 	}
-	for _, sc := range p.Scenarios {
+	for _, sc := range p.Single() {
 		v := scenarioView{Scenario: sc}
 		if f, ok := strip(sc, p.Samples, p.Impls); ok {
 			v.Figure = &f
@@ -121,13 +145,21 @@ func (p *page) groups() {
 		g := at(sc.Name)
 		g.Scenarios = append(g.Scenarios, v)
 	}
+	for _, c := range p.Curves {
+		g := at("curve")
+		g.Curves = append(g.Curves, curveView{c, curve(c, p.Analysis), collapses(c)})
+	}
 	for _, f := range bySize(p.Analysis) {
 		g := at(strings.TrimSuffix(f.title, " by size of message"))
 		g.Figures = append(g.Figures, f)
 	}
+	costs := footprints(p.Analysis)
 	for i, f := range speedups(p.Analysis) {
 		g := at(p.Scalings[i].Job)
 		g.Figures = append(g.Figures, f)
+		if cost, ok := costs[p.Scalings[i].Job]; ok {
+			g.Figures = append(g.Figures, cost)
+		}
 		g.Scalings = append(g.Scalings, p.Scalings[i])
 	}
 	for _, v := range p.Verdicts {

@@ -60,6 +60,7 @@ func (p *page) render() ([]byte, error) {
 		"ratio": stats.Ratio, "multiple": stats.Multiple, "slug": slug, "css": func() template.CSS { return template.CSS(variables() + pageCSS) },
 		"js": func() template.JS { return template.JS(pageJS) }, "shade": p.shade, "join": strings.Join,
 		"heat": heat, "few": stats.Few, "extra": stats.ExtraNote, "regimeNote": stats.RegimeNote,
+		"rate": stats.Rate, "figureTitle": stats.FigureTitle, "formatFigure": stats.FormatFigure, "p99": func() string { return bench.P99 },
 	}).Parse(pageHTML)
 	if err != nil {
 		return nil, fmt.Errorf("parse the page: %w", err)

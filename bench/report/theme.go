@@ -39,6 +39,7 @@ var (
 	quiet = shade{"quiet", "#5C6670", "#9BA6B2"}
 	rule  = shade{"rule", "#DFE3E8", "#2C343D"}
 	band  = shade{"band", "#E8F0FE", "#16243B"}
+	alarm = shade{"alarm", "#B3261E", "#FF8A80"}
 )
 
 const subject = bench.Subject
@@ -59,6 +60,17 @@ var looks = map[string]look{
 	"cpython":       {shade{"i-cpython", "#BF540B", "#FF9D5C"}, polygon{4, 0}},
 	"pthread":       {shade{"i-pthread", "#AE2248", "#FF7F9E"}, strokes{2, 0.125}},
 	"cring":         {shade{"i-cring", "#3E4953", "#C5CDD6"}, hollow{}},
+
+	"multiproc-unix": {shade{"i-multiproc-unix", "#4A86E8", "#9CC4FF"}, polygon{4, 0}},
+	"multiproc-tls":  {shade{"i-multiproc-tls", "#7FA6E8", "#C5DBFF"}, polygon{3, 0.25}},
+	"forkserver":     {shade{"i-forkserver", "#5F8A12", "#B5D66A"}, polygon{6, 0}},
+	"spawn":          {shade{"i-spawn", "#A0522D", "#E0A080"}, strokes{3, 0.25}},
+	"cfork":          {shade{"i-cfork", "#4E5B8C", "#A3B0E8"}, strokes{2, 0}},
+	"pipe-polled":    {shade{"i-pipe-polled", "#B89010", "#F0D070"}, strokes{3, 0}},
+	"pthread-robust": {shade{"i-pthread-robust", "#D9527A", "#FFB0C4"}, polygon{3, 0.75}},
+	"futex":          {shade{"i-futex", "#00798C", "#5CC8DC"}, strokes{2, 0}},
+	"mq":             {shade{"i-mq", "#5B3FA8", "#9F86F0"}, polygon{5, 0.75}},
+	"crings":         {shade{"i-crings", "#707B86", "#E3E8EE"}, hollow{}},
 }
 
 // spare are the looks of implementations that have none of their own.
@@ -87,7 +99,7 @@ func lookOf(impl string, impls []string) look {
 
 // shades returns every colour there is, in a fixed order.
 func shades() []shade {
-	list := []shade{paper, ink, quiet, rule, band}
+	list := []shade{paper, ink, quiet, rule, band, alarm}
 	var names []string
 	for n := range looks {
 		names = append(names, n)

@@ -3,7 +3,6 @@ package stats
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/fb2d3dbd/multiproc/bench"
@@ -15,6 +14,7 @@ type Analysis struct {
 	Scenarios []Scenario // in the order asked for
 	Impls     []string   // of all scenarios: multiproc, goroutine, then as they come
 	Scalings  []Scaling
+	Curves    []Curve
 	Missing   []bench.MissingImpl
 	Troubles  []bench.Absence // what failed or was skipped
 	Verdicts  []bench.Verdict // of the jobs that report a digest
@@ -36,6 +36,11 @@ type Block struct {
 	Rows    []Row
 }
 
+// Main returns the block that most samples stand in, of the scenario that has one.
+func (s Scenario) Main() Block {
+	return slices.MaxFunc(s.Blocks, func(x, y Block) int { return x.Control.N - y.Control.N })
+}
+
 // A Row is one implementation in a block.
 type Row struct {
 	Impl   string
@@ -44,7 +49,18 @@ type Row struct {
 	// Median and interval of the ratios of ns/op to the goroutine and to the multiproc implementation in the same
 	// round; below 1 is faster than those. N is 0 when there is nothing to compare to.
 	ToReference, ToSubject Summary
-	Fairness               Summary // where participants took turns: see bench.Fairness
+	Difference             Difference // of its times to multiproc's
+	Figures                []Figure   // further figures of the samples, by name
+}
+
+// Figure returns a further figure of the row by its name; one that the row has not has N 0.
+func (r Row) Figure(name string) Summary {
+	for _, f := range r.Figures {
+		if f.Name == name {
+			return f.Summary
+		}
+	}
+	return Summary{}
 }
 
 // Subject reports whether the row is the one the suite is about.
@@ -54,8 +70,8 @@ func (r Row) Subject() bool { return r.Impl == bench.Subject }
 func (b Block) FairnessNote() string {
 	var parts []string
 	for _, r := range b.Rows {
-		if r.Fairness.N > 0 {
-			parts = append(parts, fmt.Sprintf("%s %.2f", r.Impl, r.Fairness.Median))
+		if f := r.Figure(bench.Fairness); f.N > 0 {
+			parts = append(parts, fmt.Sprintf("%s %.2f", r.Impl, f.Median))
 		}
 	}
 	if len(parts) == 0 {
@@ -122,7 +138,19 @@ func Analyse(samples []bench.Sample, runs []*bench.Run) *Analysis {
 	}
 	a.Impls = ordered(impls)
 	a.Scalings = scalings(a.Scenarios)
+	a.Curves = curves(a.Scenarios)
 	return a
+}
+
+// Single returns the scenarios that are no points of curves.
+func (a *Analysis) Single() []Scenario {
+	return slices.DeleteFunc(slices.Clone(a.Scenarios), func(s Scenario) bool { return a.inCurve(s.Name) })
+}
+
+// inCurve reports whether a scenario is a point of a curve.
+func (a *Analysis) inCurve(name string) bool {
+	what, _, ok := bench.Curve(name)
+	return ok && slices.ContainsFunc(a.Curves, func(c Curve) bool { return c.What == what })
 }
 
 // ordered returns the distinct names with the subject first, the reference second and the others as they come.
@@ -241,23 +269,26 @@ func block(regime bench.Regime, samples []bench.Sample, impls []string) Block {
 	b.Control = Summarize(control)
 	for _, im := range impls {
 		row := Row{Impl: im}
-		var fair []float64
+		var own []bench.Sample
 		for _, s := range samples {
 			if regimeOf(s) == regime && s.Impl == im {
+				own = append(own, s)
 				row.Values = append(row.Values, s.Value)
-				if f, err := strconv.ParseFloat(s.Extra[bench.Fairness], 64); err == nil {
-					fair = append(fair, f)
-				}
 			}
 		}
-		row.Fairness = Summarize(fair)
-		if len(row.Values) == 0 {
+		if len(own) == 0 {
 			continue
 		}
+		row.Figures = figures(own)
 		row.Time = Summarize(row.Values)
 		row.ToReference = ratio(rounds[im], rounds[bench.Reference])
 		row.ToSubject = ratio(rounds[im], rounds[bench.Subject])
 		b.Rows = append(b.Rows, row)
+	}
+	if own := b.Row(bench.Subject); own != nil {
+		for i := range b.Rows {
+			b.Rows[i].Difference = Differ(own.Values, b.Rows[i].Values)
+		}
 	}
 	return b
 }

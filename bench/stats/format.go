@@ -28,6 +28,35 @@ func Time(ns float64) string {
 	return digits(ns/scale) + " " + unit
 }
 
+// Bytes formats an amount of memory: "1.83 MiB".
+func Bytes(n float64) string {
+	for _, u := range []struct {
+		bytes float64
+		name  string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.bytes {
+			return digits(n/u.bytes) + " " + u.name
+		}
+	}
+	return strconv.FormatFloat(n, 'f', 0, 64) + " B"
+}
+
+// Rate formats how many operations are done in a second: "17.2 M/s".
+func Rate(perSecond float64) string {
+	for _, u := range []struct {
+		n    float64
+		name string
+	}{{1e9, "G/s"}, {1e6, "M/s"}, {1e3, "k/s"}} {
+		if perSecond >= u.n*0.9995 {
+			return digits(perSecond/u.n) + " " + u.name
+		}
+	}
+	return digits(perSecond) + " /s"
+}
+
+// fixed formats a number from 0 to 1 with two decimals.
+func fixed(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
+
 // Interval formats the interval of a summary in the unit of its median: "16.9–17.8", or, where there are too few values
 // for one, their range in brackets.
 func Interval(s Summary) string {

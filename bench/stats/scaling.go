@@ -23,9 +23,13 @@ type ScalingLine struct {
 // A ScalingPoint is the median time of the job with a number of workers.
 type ScalingPoint struct {
 	Workers int
-	Time    Summary // ns/op
-	Speedup float64 // times faster than the same implementation with the fewest workers
+	Time    Summary  // ns/op
+	Speedup float64  // times faster than the same implementation with the fewest workers
+	Figures []Figure // further figures
 }
+
+// Figure returns a further figure of the point by its name; one that it has not has N 0.
+func (p ScalingPoint) Figure(name string) Summary { return Row{Figures: p.Figures}.Figure(name) }
 
 // Point returns the point of a number of workers, or nil.
 func (l ScalingLine) Point(workers int) *ScalingPoint {
@@ -62,11 +66,13 @@ func scalings(scenarios []Scenario) []Scaling {
 func (s *Scaling) add(sc Scenario, workers int) {
 	s.Workers = append(s.Workers, workers)
 	values := map[string][]float64{}
+	further := map[string][]Figure{}
 	var names []string
 	for _, b := range sc.Blocks {
 		for _, r := range b.Rows {
 			values[r.Impl] = append(values[r.Impl], r.Values...)
 			names = append(names, r.Impl)
+			further[r.Impl] = r.Figures
 		}
 	}
 	for _, name := range ordered(names) {
@@ -75,7 +81,7 @@ func (s *Scaling) add(sc Scenario, workers int) {
 			s.Lines = append(s.Lines, ScalingLine{Impl: name})
 			i = len(s.Lines) - 1
 		}
-		s.Lines[i].Points = append(s.Lines[i].Points, ScalingPoint{Workers: workers, Time: Summarize(values[name])})
+		s.Lines[i].Points = append(s.Lines[i].Points, ScalingPoint{Workers: workers, Time: Summarize(values[name]), Figures: further[name]})
 	}
 }
 

@@ -6,6 +6,7 @@ package stats
 import (
 	"math"
 	"slices"
+	"strconv"
 
 	"golang.org/x/perf/benchmath"
 )
@@ -66,4 +67,15 @@ func Differ(a, b []float64) Difference {
 	}
 	c := benchmath.AssumeNothing.Compare(sampleOf(a), sampleOf(b))
 	return Difference{P: c.P, Significant: c.P <= c.Alpha, Possible: len(c.Warnings) == 0}
+}
+
+// String formats the probability: "0.032", "< 0.001", or "too few" where no difference could have been significant.
+func (d Difference) String() string {
+	switch {
+	case !d.Possible && !d.Significant:
+		return "too few"
+	case d.P < 0.001:
+		return "< 0.001"
+	}
+	return strconv.FormatFloat(d.P, 'f', 3, 64)
 }

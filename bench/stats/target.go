@@ -143,7 +143,7 @@ func (o Outcome) value(v float64) string {
 	case bench.Within:
 		return Time(v)
 	}
-	return trimmed(v)
+	return FormatFigure(o.Metric, v)
 }
 
 // Where names what was measured, and what it was held against: "queue/spsc/64B, cring".

@@ -3,8 +3,6 @@ package stats
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,7 +34,12 @@ const textWidth = 100
 func WriteTables(w io.Writer, a *Analysis, st TextStyle) error {
 	var b strings.Builder
 	for _, sc := range a.Scenarios {
-		writeScenario(&b, sc, st)
+		if !a.inCurve(sc.Name) || len(sc.Troubles) > 0 {
+			writeScenario(&b, sc, st)
+		}
+	}
+	for _, c := range a.Curves {
+		writeCurve(&b, c, st)
 	}
 	for _, s := range a.Scalings {
 		writeScaling(&b, s, st)
@@ -73,6 +76,7 @@ func writeScenario(b *strings.Builder, sc Scenario, st TextStyle) {
 		if note := bl.FairnessNote(); note != "" {
 			fmt.Fprintf(b, "  %s\n", st.dim(note))
 		}
+		writeFigures(b, bl, st)
 	}
 	for _, tr := range sc.Troubles {
 		fmt.Fprintf(b, "  %s\n", st.alarm(fmt.Sprintf("%s %s: %s", tr.Impl, tr.Kind, tr.Reason)))
@@ -80,6 +84,65 @@ func writeScenario(b *strings.Builder, sc Scenario, st TextStyle) {
 	if sc.LeftOut > 0 {
 		fmt.Fprintf(b, "  %s\n", st.dim(fmt.Sprintf("%d of %d samples left out: another regime, or it changed while they ran", sc.LeftOut, sc.Total)))
 	}
+	b.WriteByte('\n')
+}
+
+// writeFigures writes the further figures of a block, unless fairness is all there is.
+func writeFigures(b *strings.Builder, bl Block, st TextStyle) {
+	names := bl.FigureNames()
+	if len(names) == 0 || len(names) == 1 && names[0] == bench.Fairness {
+		return
+	}
+	t := grid{head: []string{""}}
+	for _, n := range names {
+		t.head = append(t.head, FigureTitle(n))
+	}
+	for _, r := range bl.Rows {
+		if len(r.Figures) == 0 {
+			continue
+		}
+		cells := []string{r.Impl}
+		for _, n := range names {
+			if f := r.Figure(n); f.N > 0 {
+				cells = append(cells, FormatFigure(n, f.Median))
+			} else {
+				cells = append(cells, "–")
+			}
+		}
+		t.add(r.Subject(), cells...)
+	}
+	t.write(b, st)
+}
+
+// writeCurve writes a contention curve: how many operations in a second, and by whom with how many workers.
+func writeCurve(b *strings.Builder, c Curve, st TextStyle) {
+	fmt.Fprintf(b, "%s\n  %s\n", st.bold(c.What+" by workers"), st.dim("operations in a second of all workers together, and the latency that one in a hundred exceeds"))
+	t := grid{head: []string{"workers"}}
+	for _, n := range c.Workers {
+		t.head = append(t.head, fmt.Sprint(n), "")
+	}
+	t.head = append(t.head, "collapses")
+	for _, l := range c.Lines {
+		cells := []string{l.Impl}
+		for _, n := range c.Workers {
+			p := l.Point(n)
+			if p == nil {
+				cells = append(cells, "–", "")
+				continue
+			}
+			late := ""
+			if f := p.Row.Figure(bench.P99); f.N > 0 {
+				late = Time(f.Median)
+			}
+			cells = append(cells, Rate(p.Rate.Median), late)
+		}
+		at := "no"
+		if p := l.Collapse(); p != nil {
+			at = fmt.Sprintf("at %d", p.Workers)
+		}
+		t.add(l.Impl == bench.Subject, append(cells, at)...)
+	}
+	t.write(b, st)
 	b.WriteByte('\n')
 }
 
@@ -151,25 +214,11 @@ func writeVerdicts(b *strings.Builder, verdicts []bench.Verdict, st TextStyle) {
 	}
 }
 
-// ExtraNote formats the further figures of a sample without its digest: "; 10234 files, 5000 identifiers".
-func ExtraNote(extra map[string]string) string {
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(extra)) {
-		if k != "digest" {
-			parts = append(parts, extra[k]+" "+k)
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "; " + strings.Join(parts, ", ")
-}
-
 // writeOverview writes one line for each scenario: the time of multiproc, and every other one as a multiple of it.
 func writeOverview(b *strings.Builder, a *Analysis, st TextStyle) {
 	fmt.Fprintf(b, "%s\n  %s\n", st.bold("overview"), st.dim("multiproc's time for one operation, and the others' as multiples of it"))
 	t := grid{head: append([]string{"", "regime"}, a.Impls...)}
-	for _, sc := range a.Scenarios {
+	for _, sc := range a.Single() {
 		for _, bl := range sc.Blocks {
 			cells := []string{sc.Name, string(bl.Regime)}
 			for _, im := range a.Impls {
@@ -222,15 +271,12 @@ func WriteComparison(w io.Writer, c Comparison, st TextStyle) error {
 			t.add(false, ch.Scenario, ch.Impl, fmt.Sprintf("%v/%v", ch.OldRegimes, ch.NewRegimes), "", "", "", "", "?", "", "")
 			continue
 		}
-		delta, p := "~", fmt.Sprintf("%.3f", ch.P)
+		delta := "~"
 		if ch.Significant {
 			delta = Percent(ch.Delta)
 		}
-		if !ch.Possible && !ch.Significant {
-			p = "too few"
-		}
 		t.add(ch.Impl == bench.Subject, ch.Scenario, ch.Impl, string(ch.Regime),
-			Time(ch.Old.Median), Spread(ch.Old), Time(ch.New.Median), Spread(ch.New), delta, p, fmt.Sprintf("%d+%d", ch.Old.N, ch.New.N))
+			Time(ch.Old.Median), Spread(ch.Old), Time(ch.New.Median), Spread(ch.New), delta, ch.Difference.String(), fmt.Sprintf("%d+%d", ch.Old.N, ch.New.N))
 	}
 	t.write(&b, st)
 	fmt.Fprintf(&b, "\n~ no significant change (p > %.2f, Mann-Whitney U); ± is the median's 95 %% interval, ∞ below six samples; lower is better\n", Alpha)
