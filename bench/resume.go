@@ -181,7 +181,7 @@ func (s *pass) contender(scenario string, im Impl) *contender {
 		}
 	}
 	c.failed = slices.ContainsFunc(s.Earlier.Absences, func(a Absence) bool {
-		return a.Scenario == scenario && a.Impl == im.Name && a.Kind == Failed
+		return a.Scenario == scenario && a.Impl == im.Name && a.Kind != Missing
 	})
 	return c
 }

@@ -41,12 +41,13 @@ func TestPassesTakeTheRoundsInParts(t *testing.T) {
 func TestGoingOnTakesWhatIsLeft(t *testing.T) {
 	for _, budget := range []time.Duration{0, time.Hour} {
 		whole := ""
-		for stop := 0; stop <= 12; stop++ {
+		for stop := 0; stop <= 13; stop++ {
 			st := newStage()
 			st.runner.Rounds, st.runner.Passes, st.runner.Budget = 3, 2, budget
 			scenarios := []Scenario{
 				{Name: "x", Impls: []Impl{st.impl("a", 0, 5e6), st.impl("b", 0, 5e6)}},
 				{Name: "y", Impls: []Impl{st.impl("a", 0, 5e6), st.impl("b", 0, 5e6)}},
+				{Name: "z", Impls: []Impl{st.impl("a", 0, 5e6)}, Rounds: 1},
 			}
 			if stop == 0 {
 				whole = scenarioNames(st.run(t, t.Context(), scenarios...).Samples)

@@ -3,6 +3,7 @@ package bench
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -66,6 +67,24 @@ func (r *Run) Failures() []Absence {
 		}
 	}
 	return failed
+}
+
+// SkippedScenarios gathers, among absences, the scenarios of which implementations were skipped, each with how many: "curve/mutex/4
+// (6)".
+func SkippedScenarios(absences []Absence) []string {
+	count := map[string]int{}
+	var names []string
+	for _, a := range absences {
+		if a.Kind == Skipped {
+			if count[a.Scenario]++; count[a.Scenario] == 1 {
+				names = append(names, a.Scenario)
+			}
+		}
+	}
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s (%d)", n, count[n])
+	}
+	return names
 }
 
 // A MissingImpl is an implementation that cannot run on a machine, named once however many scenarios lack it.

@@ -42,6 +42,10 @@ type Runner struct {
 	now     func() time.Time // nil: time.Now
 }
 
+// overrun is how many times its share of a budget a scenario may have used before an implementation that has not been started yet goes
+// without: on a busy machine, every scenario would take more, and the last ones would have none.
+const overrun = 3
+
 // errBudget is the cause of a context that ended because the time given for the run was used up.
 var errBudget = errors.New("the time given for the run was used up")
 
@@ -161,11 +165,18 @@ func (s *pass) scenario(ctx context.Context, e *entry) error {
 	}
 	s.muster(e)
 	first, last := s.rounds(e)
+	if last < first {
+		return s.fault // the other passes have them all
+	}
 	if s.Earlier != nil && !slices.ContainsFunc(e.field, func(c *contender) bool { return s.wanted(c, first, last) }) {
 		return s.fault // the earlier run has it all
 	}
 	for i, c := range e.field {
 		if c.ops > 0 || !s.wanted(c, first, last) {
+			continue
+		}
+		if s.Budget > 0 && i > 0 && s.now().Sub(began) > overrun*end.Sub(began) {
+			s.skip(e.Scenario, c)
 			continue
 		}
 		s.progress(e.Scenario, c, Progress{Phase: Warming, Left: s.scenarioLeft(end) + s.othersLeft()})
@@ -330,14 +341,19 @@ func (s *pass) fail(ctx context.Context, sc Scenario, c *contender, err error) {
 		return // interrupted: nothing is wrong with the implementation
 	}
 	c.failed = true
-	kind := Failed
 	if errors.Is(context.Cause(ctx), errBudget) {
-		if c.done > 0 {
-			return
-		}
-		kind, err = Skipped, errBudget
+		s.skip(sc, c)
+		return
 	}
-	s.absent(sc, c.Impl, kind, err.Error())
+	s.absent(sc, c.Impl, Failed, err.Error())
+}
+
+// skip takes a contender for which there is no time left out of the scenario.
+func (s *pass) skip(sc Scenario, c *contender) {
+	c.failed = true
+	if c.done == 0 {
+		s.absent(sc, c.Impl, Skipped, errBudget.Error())
+	}
 }
 
 func (s *pass) absent(sc Scenario, im Impl, kind, reason string) {

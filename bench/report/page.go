@@ -138,6 +138,9 @@ func (p *page) groups() {
 		return &p.Groups[i]
 	}
 	for _, sc := range p.Single() {
+		if len(sc.Blocks) == 0 && !sc.Failed() {
+			continue
+		}
 		v := scenarioView{Scenario: sc}
 		if f, ok := strip(sc, p.Samples, p.Impls); ok {
 			v.Figure = &f
@@ -203,9 +206,10 @@ func (p *page) alarms() {
 	for _, t := range p.Troubles {
 		if t.Kind == bench.Failed {
 			p.Alarms = append(p.Alarms, fmt.Sprintf("%s of %s failed: %s", t.Impl, t.Scenario, t.Reason))
-		} else {
-			p.Notices = append(p.Notices, fmt.Sprintf("%s of %s was not measured: %s", t.Impl, t.Scenario, t.Reason))
 		}
+	}
+	if skipped := bench.SkippedScenarios(p.Troubles); len(skipped) > 0 {
+		p.Notices = append(p.Notices, "The time given for the run was used up before everything was measured. These scenarios lack as many implementations: "+strings.Join(skipped, ", ")+".")
 	}
 	for _, r := range p.Runs {
 		if r.Interrupted {

@@ -66,7 +66,7 @@ var leading = []struct{ scenario, what string }{
 func Readme(a *stats.Analysis, runs []*bench.Run, dir string) (part string, plots map[string][]byte) {
 	var b strings.Builder
 	plots = map[string][]byte{}
-	fmt.Fprintf(&b, "\n%s\n\n", readmeMachine(a, runs))
+	fmt.Fprintf(&b, "\n### What one operation costs\n\n%s\n\n", readmeMachine(a, runs))
 	b.WriteString("| one operation |")
 	for _, k := range kinds {
 		fmt.Fprintf(&b, " %s |", k.name)
@@ -124,7 +124,7 @@ func readmeMachine(a *stats.Analysis, runs []*bench.Run) string {
 		}
 		break
 	}
-	return s + "; `docs/benchmarking.md` says how, and when not to believe them:"
+	return s + "; [benchmarking](docs/benchmarking.md) says how, and when not to believe them:"
 }
 
 // readmeCell shows the fastest of some implementations.

@@ -29,6 +29,11 @@ type Scenario struct {
 	LeftOut   int
 }
 
+// Failed reports whether an implementation of the scenario failed.
+func (s Scenario) Failed() bool {
+	return slices.ContainsFunc(s.Troubles, func(a bench.Absence) bool { return a.Kind == bench.Failed })
+}
+
 // A Block holds the rows of one scenario in one regime. Ratios never cross blocks.
 type Block struct {
 	Regime  bench.Regime

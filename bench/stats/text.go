@@ -34,7 +34,7 @@ const textWidth = 100
 func WriteTables(w io.Writer, a *Analysis, st TextStyle) error {
 	var b strings.Builder
 	for _, sc := range a.Scenarios {
-		if !a.inCurve(sc.Name) || len(sc.Troubles) > 0 {
+		if !a.inCurve(sc.Name) || sc.Failed() {
 			writeScenario(&b, sc, st)
 		}
 	}
@@ -61,8 +61,11 @@ below 1 is faster, ~ cannot be told from 1. In brackets: fewer than six samples,
 near and far say how far apart the machine kept its CPUs meanwhile; never compare a near figure with a far one.
 `
 
-// writeScenario writes the table of one scenario.
+// writeScenario writes the table of one scenario, unless there is nothing to say of it.
 func writeScenario(b *strings.Builder, sc Scenario, st TextStyle) {
+	if len(sc.Blocks) == 0 && !sc.Failed() {
+		return
+	}
 	fmt.Fprintf(b, "%s\n", st.bold(sc.Name))
 	for _, l := range wrap(sc.Doc, textWidth-2) {
 		fmt.Fprintf(b, "  %s\n", st.dim(l))
@@ -79,6 +82,9 @@ func writeScenario(b *strings.Builder, sc Scenario, st TextStyle) {
 		writeFigures(b, bl, st)
 	}
 	for _, tr := range sc.Troubles {
+		if tr.Kind == bench.Skipped {
+			continue
+		}
 		fmt.Fprintf(b, "  %s\n", st.alarm(fmt.Sprintf("%s %s: %s", tr.Impl, tr.Kind, tr.Reason)))
 	}
 	if sc.LeftOut > 0 {
@@ -248,7 +254,14 @@ func writeTroubles(b *strings.Builder, a *Analysis, st TextStyle) {
 		fmt.Fprintf(b, "missing: %s: %s %s\n", st.bold(m.Impl), m.Reason, st.dim("("+Few(m.Scenarios, 4)+")"))
 	}
 	for _, t := range a.Troubles {
-		fmt.Fprintf(b, "%s\n", st.alarm(t.Error()))
+		if t.Kind == bench.Failed {
+			fmt.Fprintf(b, "%s\n", st.alarm(t.Error()))
+		}
+	}
+	if skipped := bench.SkippedScenarios(a.Troubles); len(skipped) > 0 {
+		for _, l := range wrap("skipped, as the time given for the run was used up, these numbers of implementations: "+strings.Join(skipped, ", "), textWidth) {
+			fmt.Fprintf(b, "%s\n", l)
+		}
 	}
 }
 

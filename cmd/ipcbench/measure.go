@@ -108,7 +108,7 @@ func (t *tool) measure(ctx context.Context, scenarios []bench.Scenario, r bench.
 		case bench.Missing:
 			line = fmt.Sprintf("missing: %s: %s", a.Impl, a.Reason)
 		case bench.Skipped:
-			line = fmt.Sprintf("%s %s skipped: %s", a.Scenario, a.Impl, a.Reason)
+			line = fmt.Sprintf("%s skipped: %s", a.Scenario, a.Reason)
 		}
 		if !said[line] {
 			said[line] = true
