@@ -110,19 +110,17 @@ func Readme(a *stats.Analysis, runs []*bench.Run, dir string) (part string, plot
 // readmeMachine says in a sentence on what and when a run was made.
 func readmeMachine(a *stats.Analysis, runs []*bench.Run) string {
 	s := fmt.Sprintf("%d samples", len(a.Samples))
-	for _, r := range runs {
-		if m := r.Machine; m != nil {
-			cpu := m.CPU
-			if cpu == "" {
-				cpu = m.Arch
-			}
-			virtual := ""
-			if m.Virtual {
-				virtual = " of a virtual machine"
-			}
-			s += fmt.Sprintf(", taken on %s on %d CPUs%s (%s, %s %s, %s)", r.Started.UTC().Format("2 January 2006"), m.CPUs, virtual, cpu, m.OS, m.Kernel, r.Go)
+	if len(runs) > 0 && runs[0].Machine != nil {
+		r, m := runs[0], runs[0].Machine
+		cpu := m.CPU
+		if cpu == "" {
+			cpu = m.Arch
 		}
-		break
+		virtual := ""
+		if m.Virtual {
+			virtual = " of a virtual machine"
+		}
+		s += fmt.Sprintf(", taken on %s on %d CPUs%s (%s, %s %s, %s)", r.Started.UTC().Format("2 January 2006"), m.CPUs, virtual, cpu, m.OS, m.Kernel, r.Go)
 	}
 	return s + "; [benchmarking](docs/benchmarking.md) says how, and when not to believe them:"
 }
