@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc"
@@ -22,7 +21,7 @@ func indexScenario(o ScenarioOptions, phase string, workers int) Scenario {
 			"goroutines in one heap, processes each in its own", indexStride, workers)
 	} else {
 		s.Doc = fmt.Sprintf("one of %d queries to that index, asked by as many clients as there are workers, %d: multiproc asks each process for its shard and merges; "+
-			"a goroutine, and a copy of a process that has the index (forkserver), answer from all shards alone", indexQueries, workers)
+			"a goroutine answers from all shards itself, and so does the copy of a process that has the index (forkserver) to which it goes", indexQueries, workers)
 	}
 	s.Impls = []Impl{
 		indexImpl("multiproc", multiprocMissing, o.Dir, build, workers),
@@ -176,7 +175,7 @@ func (in indexInput) batches() (all []fileBatch) {
 	return all
 }
 
-// goroutineIndex has all shards in one heap. A query is answered from all of them by one goroutine.
+// goroutineIndex has all shards in one heap. A query is answered from all of them by the goroutine that asks: nothing has to be handed over.
 func goroutineIndex(ctx context.Context, in indexInput, workers int) (r indexRun, err error) {
 	shards := make([]*indexShard, workers)
 	names := make(chan fileBatch, queueMessages(0))
@@ -207,7 +206,10 @@ func goroutineIndex(ctx context.Context, in indexInput, workers int) (r indexRun
 	if len(in.Queries) > 0 {
 		runtime.GC() // what was left of the building
 		begin = readCollector()
-		if r.asked, err = goroutineQueries(ctx, in.Queries, shards); err != nil {
+		r.asked, err = runClients(ctx, workers, in.Queries, func(ctx context.Context, _, q int) (indexAnswer, error) {
+			return answerAll(shards, in.Queries[q]), ctx.Err()
+		})
+		if err != nil {
 			return r, err
 		}
 	}
@@ -219,37 +221,6 @@ func goroutineIndex(ctx context.Context, in indexInput, workers int) (r indexRun
 	}
 	runtime.KeepAlive(shards)
 	return r, nil
-}
-
-// goroutineQueries asks by as many clients as there are shards and workers.
-func goroutineQueries(ctx context.Context, queries []string, shards []*indexShard) (session, error) {
-	type request struct {
-		query  string
-		answer chan<- indexAnswer
-	}
-	requests := make(chan request)
-	var workers sync.WaitGroup
-	for range shards {
-		workers.Go(func() {
-			for r := range requests {
-				r.answer <- answerAll(shards, r.query)
-			}
-		})
-	}
-	defer workers.Wait()
-	defer close(requests)
-	answers := make([]chan indexAnswer, len(shards)) // of each client
-	for i := range answers {
-		answers[i] = make(chan indexAnswer, 1)
-	}
-	return runClients(ctx, len(shards), queries, func(ctx context.Context, client, q int) (indexAnswer, error) {
-		select {
-		case requests <- request{queries[q], answers[client]}:
-			return <-answers[client], nil
-		case <-ctx.Done():
-			return indexAnswer{}, ctx.Err()
-		}
-	})
 }
 
 // cpythonIndex runs peers/index.py, which gets files and queries on its standard input.

@@ -37,7 +37,7 @@ type choices struct {
 func (c *choices) register(fs *flag.FlagSet) {
 	fs.StringVar(&c.scenario, "scenario", "", "measure the scenarios whose name matches this regular `expression`")
 	fs.StringVar(&c.impl, "impl", "", "measure the implementations whose name matches this regular `expression`")
-	fs.StringVar(&c.dir, "dir", "", "let wordcount count the .go files in this `folder` (default: the src folder of the Go installation)")
+	fs.StringVar(&c.dir, "dir", "", "let wordcount and index read the .go files in this `folder` (default: the src folder of the Go installation)")
 	fs.IntVar(&c.count, "count", 0, fmt.Sprintf("take `N` samples of each implementation (default %d, with -full %d)", bench.DefaultRounds, fullRounds))
 	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -quick %v, with -full %v)", bench.DefaultSampleTime, quickSampleTime, fullSampleTime))
 	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples, and scenarios that are long are left out", quickBudget))
