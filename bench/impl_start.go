@@ -143,6 +143,14 @@ func startScenarios() []Scenario {
 			},
 		},
 		{
+			Name: "start/fork-1GiB",
+			Doc:  "start/fork of a process with a heap of 1 GiB",
+			Impls: []Impl{
+				multiprocReady("multiproc", startArg{Method: multiproc.Fork, Heap: 1024}, 0, 0), cImpl("cfork", "fork", 1024), goroutineStart(),
+			},
+			Long: true,
+		},
+		{
 			Name: "start/forkserver",
 			Doc:  "the same as a copy of a server process with a heap of 10 MiB; cfork copies the process that asks",
 			Impls: []Impl{

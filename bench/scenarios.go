@@ -61,6 +61,7 @@ func Scenarios(o ScenarioOptions) []Scenario {
 	all = append(all, wakeScenarios()...)
 	all = append(all, startScenarios()...)
 	all = append(all, poolScenarios(o)...)
+	all = append(all, managerScenarios()...)
 	for _, workers := range []int{1, 2, 4} {
 		all = append(all, wordcountScenario(o, workers))
 	}

@@ -162,7 +162,7 @@ func rttScenario() Scenario {
 	return Scenario{
 		Name: "queue/rtt/64B",
 		Doc: "one round trip: a message of 64 bytes there, and its echo back; pthread hands over by futex and really sleeps, as who waits for a pipe, a socket, " +
-			"an eventfd or a POSIX message queue does; cring is two rings that only spin, cword the floor, one 8-byte word each way without a queue",
+			"an eventfd or a POSIX message queue does; crings are two rings that only spin, cring the floor, one 8-byte word each way without a queue",
 		Impls: []Impl{
 			multiprocRTT(),
 			goroutineRTT(queueMessages(size)),
@@ -172,8 +172,8 @@ func rttScenario() Scenario {
 			cImpl("pthread", "futex"),
 			eventfdRTT(size),
 			mqImpl("rtt", size),
-			cImpl("cring", "spsc", size, queueBytes(size), "rtt"),
-			cImpl("cword", "pingpong"),
+			cImpl("crings", "spsc", size, queueBytes(size), "rtt"),
+			cImpl("cring", "pingpong"),
 		},
 	}
 }

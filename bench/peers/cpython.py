@@ -692,6 +692,25 @@ def result(results, procs):
     return results.get()
 
 
+def manager_dict(seconds, n, keys, sets):
+    with context().Manager() as manager:
+        d = manager.dict()
+        names = [f"key-{i}" for i in range(keys)]
+        for i, name in enumerate(names):
+            d[name] = i
+        begin = time.monotonic_ns()
+        for i in range(n):
+            at = i % keys
+            if sets:
+                d[names[at]] = at
+            elif d[names[at]] != at:
+                sys.exit("a value is wrong")
+        elapsed = time.monotonic_ns() - begin
+        if d.copy() != {name: i for i, name in enumerate(names)}:
+            sys.exit("the values are wrong")
+    print(n, elapsed)
+
+
 class Crowd:
     """Threads of one process that all wait for one event, again and again."""
 
@@ -744,7 +763,7 @@ def wake(seconds, n, waiters):
 
 MODES = (
     spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply,
-    lock_curve, value_curve, queue_curve, pool_task, wake,
+    lock_curve, value_curve, queue_curve, pool_task, wake, manager_dict,
 )  # fmt: skip
 
 
