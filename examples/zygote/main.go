@@ -5,7 +5,7 @@
 //	CGO_ENABLED=0 go run ./examples/zygote              # an index of 500 MiB, four servers
 //	CGO_ENABLED=0 go run ./examples/zygote -mib 2000 -servers 8 -huge
 //
-// It prints how long the starts took, and what memory the servers have: RSS counts the index for each of them, PSS divides a page
+// It prints how long the starts took, the first with the loading of the index, and what memory the servers have: RSS counts the index for each of them, PSS divides a page
 // by the number of processes that share it.
 package main
 
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc"
@@ -62,22 +63,55 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	for i := range o.servers {
-		took, err := s.add(ctx)
-		switch {
-		case err != nil:
+	ctx, cancel := context.WithCancelCause(ctx) // the cause: what went wrong with a server
+	var kept sync.WaitGroup
+	defer func() {
+		if err != nil {
+			cancel(err) // the servers end
+		}
+		closed := s.requests.Close() // they finish
+		late := time.AfterFunc(5*time.Second, func() { cancel(errors.New("a server did not finish")) })
+		kept.Wait()
+		late.Stop()
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		cancel(nil)
+		err = errors.Join(err, closed, s.free())
+	}()
+	for range o.servers {
+		kept.Go(func() {
+			if err := s.keep(ctx); err != nil {
+				cancel(err)
+			}
+		})
+		if err := s.report(ctx); err != nil {
 			return err
-		case i == 0:
-			fmt.Printf("the index of %d MiB was loaded, and the first server started, in %v\n", o.mib, took.Round(time.Millisecond))
-		default:
-			fmt.Printf("server %d started in %v\n", i+1, took.Round(10*time.Microsecond))
 		}
 	}
 	begin := time.Now()
-	if err := s.ask(ctx, o); err != nil {
+	if err := s.ask(ctx, someKeys(o.requests, recordsIn(o.mib))); err != nil {
 		return err
 	}
 	fmt.Printf("%d questions were answered in %v\n", o.requests, time.Since(begin).Round(time.Millisecond))
+	if err := s.report(ctx); err != nil { // of the server that was killed
+		return err
+	}
 	return printMemory(s.running(), o.mib)
+}
+
+// report waits for the next start of a server and prints what it has to tell.
+func (s *service) report(ctx context.Context) error {
+	select {
+	case b := <-s.starts:
+		took := b.took.Round(10 * time.Microsecond)
+		if b.after != nil {
+			fmt.Printf("%v; another took its place in %v\n", b.after, took)
+		} else {
+			fmt.Printf("a server started in %v\n", took)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -57,164 +56,85 @@ var serve = multiproc.NewTarget("serve", func(ctx context.Context, j job) error 
 
 // A service is servers that take requests from one queue.
 type service struct {
-	job    job
-	ctx    context.Context // of the servers; its cause is what went wrong with one
-	cancel context.CancelCauseFunc
+	requests *multiproc.Queue[request]
+	answers  *multiproc.Queue[answer]
+	starts   chan start
 
 	mu      sync.Mutex
 	servers []*multiproc.Process // that run
-	kept    sync.WaitGroup       // one for each server
+}
 
-	replaced chan struct{} // a server that died has been replaced
+// A start tells of a server that has begun to serve.
+type start struct {
+	took  time.Duration
+	after error // what the server died of whose place it takes; nil for the first there
 }
 
 func newService() (s *service, err error) {
-	s = &service{replaced: make(chan struct{}, 1)}
-	if s.job.Requests, err = multiproc.NewQueue[request](nil); err != nil {
+	s = &service{starts: make(chan start, 16)}
+	if s.requests, err = multiproc.NewQueue[request](nil); err != nil {
 		return nil, err
 	}
-	if s.job.Answers, err = multiproc.NewQueue[answer](nil); err != nil {
-		return nil, errors.Join(err, s.job.Requests.Free())
+	if s.answers, err = multiproc.NewQueue[answer](nil); err != nil {
+		return nil, errors.Join(err, s.requests.Free())
 	}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s, nil
 }
 
-// close lets the servers finish, and ends them if they do not.
-func (s *service) close() error {
-	err := s.job.Requests.Close()
-	finished := time.AfterFunc(5*time.Second, func() { s.cancel(errors.New("a server did not finish")) })
-	s.kept.Wait()
-	finished.Stop()
-	err = errors.Join(err, context.Cause(s.ctx))
-	s.cancel(nil)
-	return errors.Join(err, s.job.Requests.Free(), s.job.Answers.Free())
-}
+func (s *service) free() error { return errors.Join(s.requests.Free(), s.answers.Free()) }
 
-// add starts a server, and has another take its place whenever it dies.
-func (s *service) add(ctx context.Context) (took time.Duration, err error) {
-	p, took, err := s.start(ctx)
-	if err != nil {
-		return 0, err
-	}
-	s.kept.Go(func() {
-		for p != nil {
-			p = s.keep(p)
+// keep has a server running until the requests are closed or ctx ends: when it dies another takes its place.
+func (s *service) keep(ctx context.Context) error {
+	var died error
+	for {
+		p, took, err := s.start(ctx)
+		if err != nil {
+			return err
 		}
-	})
-	return took, nil
+		select {
+		case s.starts <- start{took, died}:
+		case <-ctx.Done():
+		}
+		died = p.Wait(ctx)
+		if err := s.end(p); err != nil || died == nil || ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
 }
 
 // start starts a server and returns how long it took until it served.
 func (s *service) start(ctx context.Context) (*multiproc.Process, time.Duration, error) {
-	j, err := s.job, error(nil)
-	if j.Up, err = multiproc.NewEvent(); err != nil {
-		return nil, 0, err
-	}
-	defer j.Up.Free()
-	begin := time.Now()
-	p, err := serve.Start(ctx, j, &multiproc.ProcessOptions{Method: multiproc.ForkServer})
+	up, err := multiproc.NewEvent()
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := multiproc.Wait(ctx, j.Up, p); err != nil { // one that dies before is seen by keep
-		return nil, 0, errors.Join(err, end(p))
+	defer up.Free()
+	begin := time.Now()
+	p, err := serve.Start(ctx, job{s.requests, s.answers, up}, &multiproc.ProcessOptions{Method: multiproc.ForkServer})
+	if err != nil {
+		return nil, 0, err
 	}
-	took := time.Since(begin)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.servers = append(s.servers, p)
-	return p, took, nil
+	s.mu.Unlock()
+	if _, err := multiproc.Wait(ctx, up, p); err != nil { // one that dies before is up ends the wait, too
+		return nil, 0, errors.Join(err, s.end(p))
+	}
+	return p, time.Since(begin), nil
 }
 
-// end kills a process, which may have ended.
-func end(p *multiproc.Process) error {
-	_ = p.Kill()
+// end sees to it that a server has ended, and forgets it.
+func (s *service) end(p *multiproc.Process) error {
+	_ = p.Kill()                     // it may have ended
 	_ = p.Wait(context.Background()) // says what it ended of
-	return p.Close()
-}
-
-// keep waits for the end of a server and returns the one that took its place, or nil when no other is wanted.
-func (s *service) keep(p *multiproc.Process) *multiproc.Process {
-	died := p.Wait(s.ctx)
 	s.mu.Lock()
 	s.servers = slices.DeleteFunc(s.servers, func(other *multiproc.Process) bool { return other == p })
 	s.mu.Unlock()
-	if err := end(p); err != nil {
-		s.cancel(err)
-	}
-	if died == nil || s.ctx.Err() != nil {
-		return nil
-	}
-	next, took, err := s.start(s.ctx)
-	if err != nil {
-		s.cancel(err)
-		return nil
-	}
-	fmt.Printf("%v; another took its place in %v\n", died, took.Round(10*time.Microsecond))
-	select {
-	case s.replaced <- struct{}{}:
-	default:
-	}
-	return next
+	return p.Close()
 }
 
 func (s *service) running() []*multiproc.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.servers)
-}
-
-// ask asks for records all over the index and checks the answers. When a third of them is there it kills a server, and it returns when another
-// has taken its place.
-func (s *service) ask(ctx context.Context, o options) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
-	keys := make([]uint64, o.requests)
-	for i := range keys {
-		keys[i] = keyOf(int(uint64(i) * 7_919 % uint64(recordsIn(o.mib))))
-	}
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	asking.Go(func() {
-		for id, key := range keys {
-			if err := s.job.Requests.Put(ctx, request{id, key}); err != nil {
-				cancel(err)
-				return
-			}
-		}
-	})
-	answered := make([]bool, len(keys))
-	for n := 0; n < len(keys); {
-		a, err := s.job.Answers.Get(ctx)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil:
-			cancel(err)
-			return err
-		case !a.Found || a.Value != valueOf(keys[a.ID]):
-			cancel(errors.New("a wrong answer"))
-			return fmt.Errorf("server %d says %d of key %d", a.PID, a.Value, keys[a.ID])
-		case answered[a.ID]:
-			continue
-		}
-		answered[a.ID] = true
-		if n++; n == (len(keys)+2)/3 {
-			for _, p := range s.running() {
-				if p.PID() == a.PID {
-					if err := p.Kill(); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
-	select {
-	case <-s.replaced:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -30,11 +30,11 @@ func TestCommand(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		want := "^the index of " + args[1] + ` MiB was loaded, and the first server started, in \S+
-server 2 started in \S+
-server 3 started in \S+
-process "serve-[123]" \(pid \d+\): killed by signal 9 \(killed\); another took its place in \S+
+		want := `^a server started in \S+
+a server started in \S+
+a server started in \S+
 ` + args[5] + ` questions were answered in \S+
+process "serve-[123]" \(pid \d+\): killed by signal 9 \(killed\); another took its place in \S+
  *MiB +RSS +PSS +of its own
 ( *server \d+( +\d+){3}
 ){3} *3 servers( +\d+){3}
