@@ -11,7 +11,7 @@ import (
 )
 
 // cancelGrace is how long the answer to a call that was given up may take. Then the link is broken, which undoes whatever the server does.
-const cancelGrace = time.Second
+const cancelGrace = 3 * time.Second
 
 // client is one link to a server, with the calls that are under way over it. No goroutine of its own receives: one of those who wait for an answer does so for all,
 // until it has its own.
@@ -36,6 +36,7 @@ type request struct {
 	wake chan struct{} // it is done, or it is its turn to receive
 
 	// Guarded by the client's lock.
+	waits  bool // it was sent, and its caller can receive
 	done   bool
 	seen   bool // the answer will come, however late
 	err    error
@@ -55,7 +56,7 @@ func (q *request) release() {
 	case <-q.wake:
 	default:
 	}
-	q.done, q.seen, q.err, q.gaveUp = false, false, nil, nil
+	q.waits, q.done, q.seen, q.err, q.gaveUp = false, false, false, nil, nil
 	requests.Put(q)
 }
 
@@ -96,17 +97,29 @@ func (c *client) send(ctx context.Context, frame []byte) error {
 		}
 	}
 	err := c.l.send(ctx, frame)
-	if err == nil || errors.Is(err, ErrTooLarge) {
-		<-c.turn
-		return err
+	switch {
+	case err == nil || errors.Is(err, ErrTooLarge):
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		err = ctx.Err() // if a part of it was sent, the next one finds the link broken
+	default:
+		c.fail(err)
+		err = errUnsent
 	}
-	// A frame that was sent in part is none, but nothing more can be sent.
-	c.fail(err)
 	<-c.turn
-	if ctx.Err() != nil {
-		return ctx.Err()
+	return err
+}
+
+// breakOff ends a link over which the server does not answer. It is told that this process lives, if it can be.
+func (c *client) breakOff(err error) {
+	select {
+	case c.turn <- struct{}{}:
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		_ = c.l.send(ctx, appendUint64(appendUint64([]byte{byte(opBreak)}, 0), 0))
+		cancel()
+		<-c.turn
+	default:
 	}
-	return errUnsent
+	c.fail(err)
 }
 
 // await waits for the answer to a request that was sent. When ctx ends the server is told, and answers at once: that the call has ended, one way or the other, or that
@@ -114,6 +127,7 @@ func (c *client) send(ctx context.Context, frame []byte) error {
 func (c *client) await(ctx context.Context, q *request) error {
 	for {
 		c.mu.Lock()
+		q.waits = true
 		if q.done || c.err != nil {
 			if !q.done {
 				q.err = c.lost()
@@ -143,7 +157,10 @@ func (c *client) await(ctx context.Context, q *request) error {
 			continue
 		}
 		if q.gaveUp == nil {
-			q.gaveUp = err
+			c.mu.Lock()
+			q.gaveUp, q.waits = err, false
+			c.handOver() // it may have been asked to receive just now
+			c.mu.Unlock()
 			grace, cancel := context.WithTimeout(context.Background(), cancelGrace)
 			defer cancel()
 			ctx = grace
@@ -152,12 +169,13 @@ func (c *client) await(ctx context.Context, q *request) error {
 			continue
 		}
 		c.mu.Lock()
-		if q.seen {
-			ctx = context.Background()
-		} else if !q.done {
-			c.broken(fmt.Errorf("%w: no answer to a call that was given up", ErrLost))
-		}
+		seen, done := q.seen, q.done
 		c.mu.Unlock()
+		if seen {
+			ctx = context.Background()
+		} else if !done {
+			c.breakOff(fmt.Errorf("%w: no answer to a call that was given up", ErrLost))
+		}
 	}
 }
 
@@ -228,7 +246,7 @@ func (c *client) handOver() {
 		return
 	}
 	for _, q := range c.calls {
-		if !q.done {
+		if q.waits && !q.done {
 			q.poke()
 			return
 		}

@@ -8,13 +8,19 @@ import (
 )
 
 // session returns the session that a client asks for: a new one, or its own.
-func (s *Server) session(h *hello) (*session, error) {
+func (s *Server) session(ctx context.Context, h *hello) (*session, error) {
 	if h.session != 0 {
 		s.smu.Lock()
 		x := s.sessions[h.session]
 		s.smu.Unlock()
 		if x == nil || x.secret != h.secret {
-			return nil, refuse(ErrGone, "the session; the client was away for longer than the server waits, or the server is another")
+			return nil, errAway
+		}
+		x.supersede(ctx)
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.over {
+			return nil, errAway
 		}
 		return x, nil
 	}
@@ -34,6 +40,8 @@ func (s *Server) session(h *hello) (*session, error) {
 	s.sessions[x.id] = x
 	return x, nil
 }
+
+var errAway = refuse(ErrGone, "the session; the client was away for longer than the server waits, or the server is another")
 
 // serve serves one connection, to its end.
 func (s *Server) serve(c *conn.Conn) {
@@ -55,10 +63,12 @@ func (s *Server) serve(c *conn.Conn) {
 		s.o.Logger.Warn("manager: client refused", "peer", peer, "error", "its session has a connection")
 		return
 	}
+	served := x.served // it is this link's
 	s.o.Logger.Debug("manager: client connected", "peer", peer, "session", x.id)
 	back, err := x.read(l)
 	s.o.Logger.Debug("manager: connection ended", "peer", peer, "session", x.id, "error", err)
 	x.detach(back)
+	close(served)
 }
 
 // read serves the frames of a link until it ends, and reports whether the client may come back.

@@ -93,14 +93,14 @@ func (s *Server) greet(c *conn.Conn) (x *session, l link, err error) {
 	}
 	var h hello
 	if err = h.read(first); err == nil {
-		x, err = s.session(&h)
+		x, err = s.session(ctx, &h)
 	}
 	if err != nil {
 		_ = c.SendBytes(ctx, frameError(nil, 0, err))
 		return nil, nil, err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && h.session == 0 {
 			x.end()
 		}
 	}()

@@ -13,7 +13,7 @@ import (
 
 // A link carries frames between a client and a server, whole and in order. One goroutine at a time sends, and one receives.
 type link interface {
-	// send sends a frame, waiting for room until ctx ends. After an error the link is of no use.
+	// send sends a frame, waiting for room until ctx ends. After an error other than those of ctx and of the size of the frame the link is of no use.
 	send(ctx context.Context, frame []byte) error
 	// trySend sends a frame if it can do so at once, and reports whether it did; else nothing of it was sent.
 	trySend(frame []byte) (bool, error)
@@ -47,14 +47,38 @@ func newConnLink(c *conn.Conn, maximum int) *connLink {
 		network = a.Network()
 	}
 	c.SetLimit(int64(maximum))
-	return &connLink{c: c, buf: make([]byte, 4<<10), onNet: network != "unix" && network != "unixpacket" && network != "", maximum: maximum, looks: longestLook}
+	_, err := c.FD()
+	return &connLink{
+		c: c, buf: make([]byte, 4<<10), onNet: network != "unix" && network != "unixpacket" && network != "", tls: errors.Is(err, errors.ErrUnsupported),
+		maximum: maximum, looks: longestLook,
+	}
 }
 
 func (l *connLink) send(ctx context.Context, frame []byte) error {
 	if len(frame) > l.maximum {
 		return refuse(ErrTooLarge, "a message of %d bytes; at most %d are allowed", len(frame), l.maximum)
 	}
-	return l.c.SendBytes(ctx, frame)
+	if ctx.Done() == nil {
+		return l.c.SendBytes(ctx, frame)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// A frame that is cut is the end of the link: the peer has a while more than ctx to take it.
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(cancelGrace):
+			cancel()
+		case <-own.Done():
+		}
+	})
+	defer stop()
+	if err := l.c.SendBytes(own, frame); err != nil {
+		return fmt.Errorf("manager: a frame was not sent: %v", err) // which is not ctx's error, whatever it is
+	}
+	return nil
 }
 
 // trySend never does: a frame that was begun has to be ended.

@@ -88,7 +88,7 @@ func (l *ringLink) send(ctx context.Context, frame []byte) error {
 	if len(frame) > l.maximum {
 		return refuse(ErrTooLarge, "a message of %d bytes; at most %d are allowed", len(frame), l.maximum)
 	}
-	for len(frame) > 0 {
+	for whole := len(frame); len(frame) > 0; {
 		n, mark := min(len(frame), l.part), byte(markMore)
 		if n == len(frame) {
 			mark = markLast
@@ -100,6 +100,9 @@ func (l *ringLink) send(ctx context.Context, frame []byte) error {
 			err = l.out.Commit(n + 1)
 		}
 		if err != nil {
+			if len(frame) < whole { // who waits for the rest must not take another frame for it
+				err = fmt.Errorf("manager: a frame was cut: %v", err)
+			}
 			return l.told(err)
 		}
 		frame = frame[n:]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc"
@@ -125,7 +126,7 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 	for {
 		c, err := conn.Dial(ctx, network, m.address, o)
 		if err != nil {
-			if errors.Is(err, ErrAuthentication) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			if errors.Is(err, ErrAuthentication) && !errors.Is(err, syscall.ECONNRESET) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return nil, fmt.Errorf("manager: connect to %s %s: %w", m.network, m.address, err)
 			}
 			return nil, fmt.Errorf("%w: connect to %s %s: %w", ErrServer, m.network, m.address, err)

@@ -178,6 +178,7 @@ func (s *Server) accept(l *conn.Listener) {
 			go func() { // a peer that does not read delays nobody
 				ctx, cancel := context.WithTimeout(s.ctx, time.Second)
 				defer cancel()
+				_, _ = c.RecvBytesLimit(ctx, 1<<10) // its greeting: a socket that is closed with something unread takes the answer along
 				_ = c.SendBytes(ctx, frameError(nil, 0, why))
 				_ = c.Close()
 			}()
@@ -213,15 +214,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for _, x := range all {
 		x.mu.Lock()
-		var calls []*call
+		var cancels []func()
 		for _, c := range x.calls {
-			if c.op != opCall && c.op != opApply && c.op != opUpdate {
-				calls = append(calls, c)
+			if !c.runs {
+				cancels = append(cancels, c.cancel)
 			}
 		}
 		x.mu.Unlock()
-		for _, c := range calls {
-			c.cancel()
+		for _, cancel := range cancels {
+			cancel()
 		}
 	}
 	select {
@@ -229,8 +230,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = errors.Join(err, fmt.Errorf("manager: shutdown: %w", ctx.Err()))
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	for _, x := range all {
+		x.send(head(nil, isGoodbye, 0))
+	}
+	for _, x := range all {
+		x.drain(last)
+	}
 	return errors.Join(err, s.Close())
 }
+
+// farewell is how long clients may take to receive their last answers.
+const farewell = time.Second
 
 // Close ends the server at once. Calls under way get ErrServer.
 func (s *Server) Close() error {
@@ -250,9 +262,6 @@ func (s *Server) Close() error {
 	var err error
 	for _, l := range listeners {
 		err = errors.Join(err, l.Close())
-	}
-	for _, x := range all {
-		x.send(head(nil, isGoodbye, 0))
 	}
 	s.cancel()
 	for _, x := range all {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"sync"
+	"sync/atomic"
 
 	"github.com/fb2d3dbd/multiproc/internal/failure"
 )
@@ -16,7 +16,13 @@ type call struct {
 	obj    *object
 	op     op
 	waits  bool   // it stands in the session's table
-	cancel func() // takes it out of where it waits and answers it, unless it was answered
+	cancel func() // takes it out of where it waits and answers it, unless it was answered; guarded by the session's lock
+	runs   bool   // a function of a user's runs for it; guarded by the session's lock
+	// fate says, while a function of a user's runs for it, whether what it has done counts:
+	//
+	//	open       → committed  by the one who makes it count, with the lock that makes it seen
+	//	open       → cancelled  by the client's end of it, which has been answered then
+	fate atomic.Int32
 }
 
 // errLater says that a call will be answered when what it waits for has come.
@@ -28,10 +34,14 @@ func head(b []byte, st status, id uint64) []byte {
 }
 
 // wait puts the call among those of its session that wait. cancel is called, once at most, when the client gives the call up or its session ends; it locks what the
-// operation locks, and answers the call if it still waits there. The caller holds that lock.
+// operation locks, and answers the call if it still waits there. The caller holds that lock. A call that waits already waits in another way from then on.
 func (c *call) wait(cancel func()) error {
 	if c.id == 0 {
 		return refuse(ErrProtocol, "an operation that may wait, as one without an answer")
+	}
+	if c.waits {
+		c.s.recancel(c, cancel)
+		return nil
 	}
 	c.waits, c.cancel = true, cancel
 	return c.s.enter(c)
@@ -57,6 +67,17 @@ func (c *call) tell(st status) { c.s.send(head(nil, st, c.id)) }
 // given says that the answer hands something over, which undo takes back if the client never says that it has the answer: it has died, or the answer was lost.
 func (c *call) given(undo func()) { c.s.given(c.id, undo) }
 
+const (
+	open int32 = iota
+	committed
+	cancelled
+)
+
+// commit makes what a function of a user's has done count, and reports false if the client has been told that the call was given up.
+func (c *call) commit() bool {
+	return c.fate.CompareAndSwap(open, committed) || c.fate.Load() == committed
+}
+
 // why is the error of a call that was cancelled.
 func (c *call) why() error {
 	if c.s.srv.over() {
@@ -71,10 +92,12 @@ func (c *call) run(fn func(ctx context.Context) (body func(b []byte) []byte, err
 		return err
 	}
 	ctx, cancel := context.WithCancel(c.s.ctx)
-	var once sync.Once
+	c.s.runs(c)
 	err := c.wait(func() {
 		cancel()
-		once.Do(func() { c.answer(c.why(), nil) })
+		if c.fate.CompareAndSwap(open, cancelled) {
+			c.answer(c.why(), nil)
+		}
 	})
 	if err != nil {
 		cancel()
@@ -89,7 +112,9 @@ func (c *call) run(fn func(ctx context.Context) (body func(b []byte) []byte, err
 				err = &userError{failure.OfPanic(v)}
 			}
 			cancel()
-			once.Do(func() { c.answer(err, body) })
+			if c.commit() {
+				c.answer(err, body)
+			}
 			c.s.srv.done()
 		}()
 		body, err = fn(ctx)

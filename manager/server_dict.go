@@ -3,7 +3,6 @@ package manager
 import (
 	"bytes"
 	"context"
-	"sync"
 )
 
 // dictEntity is a Dict, a Set (of keys without values) or a Namespace. Keys are equal if their encodings are.
@@ -11,8 +10,8 @@ import (
 // A scan goes in the order in which the keys were put in, as in Python. order has every key that was put in since the last sweep at its place, and nothing where it was
 // taken out.
 type dictEntity struct {
-	s     *Server
-	mu    sync.Mutex
+	s *Server
+	turn
 	m     map[string]*entry
 	order []*entry
 	holes int
@@ -36,6 +35,7 @@ func init() {
 func (d *dictEntity) drop() []uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.gone = true
 	return d.clear()
 }
 
@@ -79,22 +79,17 @@ func (d *dictEntity) del(e *entry) (refs []uint64) {
 }
 
 func (d *dictEntity) do(c *call, r *reader, b []byte) ([]byte, error) {
-	var released []uint64
-	b, released, err := d.locked(c, r, b)
-	d.s.release(released)
-	return b, err
+	return d.turn.do(d.s, d.perform, c, r, b)
 }
 
-// locked does an operation, and returns what it has let go: that is seen to without the lock.
-func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []uint64, err error) {
+// perform does an operation with the lock held, and returns what it has let go: that is seen to without the lock.
+func (d *dictEntity) perform(c *call, r *reader, b []byte) (_ []byte, released []uint64, err error) {
 	switch c.op {
 	case opGet, opHas, opDelKey, opPop:
 		key := r.bytes()
 		if err := r.err(); err != nil {
 			return nil, nil, err
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		e := d.m[string(key)]
 		switch {
 		case c.op == opHas:
@@ -114,8 +109,6 @@ func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := d.retain(r, key, v); err != nil {
 			return nil, nil, err
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		e := d.m[string(key.data)]
 		if c.op != opSet {
 			if b = appendBool(b, e != nil); e != nil {
@@ -131,8 +124,6 @@ func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := d.retain(r, key, v); err != nil {
 			return nil, nil, err
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		e := d.m[string(key.data)]
 		if (e != nil) != had || had && !bytes.Equal(e.v.data, old) {
 			return appendBool(b, false), append(key.refs, v.refs...), nil
@@ -146,8 +137,6 @@ func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := d.retain(r, all...); err != nil {
 			return nil, nil, err
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		for i := 0; i < len(all); i += 2 {
 			released = append(released, d.set(all[i], all[i+1])...)
 		}
@@ -157,8 +146,6 @@ func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := r.err(); err != nil {
 			return nil, nil, err
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		for _, key := range keys {
 			e := d.m[string(key.data)]
 			if b = appendBool(b, e != nil); e != nil {
@@ -167,16 +154,10 @@ func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		}
 		return b, nil, nil
 	case opLen:
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		return appendUint(b, len(d.m)), nil, r.err()
 	case opClear:
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		return b, d.clear(), r.err()
 	case opPopAny: // the one that was put in last, as in Python
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		for i := len(d.order) - 1; i >= 0; i-- {
 			if e := d.order[i]; e != nil {
 				b = d.value(d.value(b, value{[]byte(e.key), e.refs}), e.v)
@@ -185,8 +166,6 @@ func (d *dictEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		}
 		return nil, nil, ErrEmpty
 	case opScan: // all of them, as they are at one instant
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		b = appendUint(b, 2*len(d.m))
 		for _, e := range d.order {
 			if e != nil {
@@ -232,24 +211,25 @@ func (d *dictEntity) update(c *call, r *reader) error {
 	if err != nil {
 		return err
 	}
-	return c.run(func(ctx context.Context) (func([]byte) []byte, error) {
-		var released []uint64
-		defer func() { d.s.release(released) }()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		var old []byte
-		e := d.m[string(key.data)]
-		if e != nil {
-			old = e.v.data
-		}
+	var old []byte
+	e := d.m[string(key.data)]
+	if e != nil {
+		old = e.v.data
+	}
+	return d.run(c, d.resumed, func(ctx context.Context) (func([]byte) []byte, error) {
 		v, keep, err := fn(ctx, d.s.id, old, e != nil, arg)
 		if err != nil {
 			return nil, err
 		}
+		var released []uint64
+		defer func() { d.s.release(released) }()
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		switch {
+		case d.gone:
+			return nil, ErrGone
+		case !c.commit():
+			return nil, context.Canceled
 		case keep:
 			if err := retainAll(d.s, key, v); err != nil {
 				return nil, err
@@ -262,3 +242,5 @@ func (d *dictEntity) update(c *call, r *reader) error {
 		return func(b []byte) []byte { return v.append(appendBool(b, keep)) }, nil
 	})
 }
+
+func (d *dictEntity) resumed() { d.resume(d.s, d.perform) }

@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"sync"
 )
 
 // listEntity is a List, an Array, whose length does not change, or a Value, which is an array of one.
 type listEntity struct {
 	s     *Server
 	fixed bool
-	mu    sync.Mutex
-	v     []value
+	turn
+	v []value
 }
 
 func init() {
@@ -40,7 +39,7 @@ func (l *listEntity) drop() []uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	refs := refsOf(l.v)
-	l.v = nil
+	l.v, l.gone = nil, true
 	return refs
 }
 
@@ -59,9 +58,7 @@ func (l *listEntity) do(c *call, r *reader, b []byte) ([]byte, error) {
 			return nil, refuse(ErrProtocol, "operation %d of a %v", c.op, c.obj.kind)
 		}
 	}
-	b, released, err := l.locked(c, r, b)
-	l.s.release(released)
-	return b, err
+	return l.turn.do(l.s, l.perform, c, r, b)
 }
 
 // at checks an index. One below 0 counts from the end, as in Python.
@@ -76,16 +73,14 @@ func (l *listEntity) at(i int) (int, error) {
 	return k, nil
 }
 
-// locked does an operation, and returns what it has let go.
-func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []uint64, err error) {
+// perform does an operation with the lock held, and returns what it has let go.
+func (l *listEntity) perform(c *call, r *reader, b []byte) (_ []byte, released []uint64, err error) {
 	switch c.op {
 	case opGet, opPop:
 		i := r.int()
 		if err := r.err(); err != nil {
 			return nil, nil, err
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		if c.op == opPop && len(l.v) == 0 {
 			return nil, nil, ErrEmpty
 		}
@@ -106,8 +101,6 @@ func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := retainAll(l.s, v); err != nil {
 			return nil, nil, err
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		if c.op == opInsert { // before an index of 0 to len, which is cut to that as in Python
 			if i < 0 {
 				i = max(i+len(l.v), 0)
@@ -133,8 +126,6 @@ func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := retainAll(l.s, v); err != nil {
 			return nil, nil, err
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		if i, err = l.at(i); err != nil {
 			return nil, v.refs, err
 		}
@@ -155,8 +146,6 @@ func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := retainAll(l.s, all...); err != nil {
 			return nil, nil, err
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		if c.op == opSetMany {
 			if i < 0 || i > len(l.v) || len(all) > len(l.v)-i {
 				return nil, refsOf(all), refuse(ErrIndex, "%d elements at index %d of %d", len(all), i, len(l.v))
@@ -172,12 +161,8 @@ func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		}
 		return appendUint(b, len(l.v)), nil, nil
 	case opLen:
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		return appendUint(b, len(l.v)), nil, r.err()
 	case opClear:
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		released, l.v = refsOf(l.v), nil
 		return b, released, r.err()
 	case opSlice: // from i to j, cut as in Python
@@ -185,15 +170,11 @@ func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := r.err(); err != nil {
 			return nil, nil, err
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		i, j = clip(i, len(l.v)), clip(j, len(l.v))
 		part := l.v[min(i, j):j]
 		l.s.onTheWay(refsOf(part))
 		return appendValues(b, part), nil, nil
 	case opReverse:
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		slices.Reverse(l.v)
 		return b, nil, r.err()
 	case opSort:
@@ -207,8 +188,6 @@ func (l *listEntity) locked(c *call, r *reader, b []byte) (_ []byte, released []
 		if err := r.err(); err != nil {
 			return nil, nil, err
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		i := slices.IndexFunc(l.v, func(have value) bool { return bytes.Equal(have.data, v) })
 		if c.op == opRemove && i >= 0 {
 			released = l.v[i].refs
@@ -235,26 +214,30 @@ func (l *listEntity) sort(c *call, name string, down bool) error {
 	if err != nil {
 		return err
 	}
-	return c.run(func(ctx context.Context) (func([]byte) []byte, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		perm, err := order(l.v, down)
+	all := l.v
+	return l.run(c, l.resumed, func(ctx context.Context) (func([]byte) []byte, error) {
+		perm, err := order(all, down)
 		if err != nil {
 			return nil, err
 		}
 		sorted := make([]value, len(perm))
 		for i, p := range perm {
-			sorted[i] = l.v[p]
+			sorted[i] = all[p]
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.gone {
+			return nil, ErrGone
+		}
+		if !c.commit() {
+			return nil, context.Canceled
 		}
 		l.v = sorted
 		return nil, nil
 	})
 }
 
-// update calls a registered function with an element, and stores what it returns.
+// update calls a registered function with an element, and stores what it returns. Nobody else uses the list meanwhile.
 func (l *listEntity) update(c *call, r *reader) error {
 	i, name, arg := r.int(), r.string(), append([]byte(nil), r.bytes()...)
 	if err := r.err(); err != nil {
@@ -264,23 +247,24 @@ func (l *listEntity) update(c *call, r *reader) error {
 	if err != nil {
 		return err
 	}
-	return c.run(func(ctx context.Context) (func([]byte) []byte, error) {
+	if i, err = l.at(i); err != nil {
+		return err
+	}
+	old := l.v[i].data
+	return l.run(c, l.resumed, func(ctx context.Context) (func([]byte) []byte, error) {
+		v, keep, err := fn(ctx, l.s.id, old, true, arg)
+		if err != nil {
+			return nil, err
+		}
 		var released []uint64
 		defer func() { l.s.release(released) }()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		i, err := l.at(i)
-		if err != nil {
-			return nil, err
-		}
-		v, keep, err := fn(ctx, l.s.id, l.v[i].data, true, arg)
-		if err != nil {
-			return nil, err
-		}
 		switch {
+		case l.gone:
+			return nil, ErrGone
+		case !c.commit():
+			return nil, context.Canceled
 		case keep:
 			if err := l.s.retain(v.refs); err != nil {
 				return nil, err
@@ -296,3 +280,5 @@ func (l *listEntity) update(c *call, r *reader) error {
 		return func(b []byte) []byte { return v.append(appendBool(b, keep)) }, nil
 	})
 }
+
+func (l *listEntity) resumed() { l.resume(l.s, l.perform) }

@@ -21,16 +21,19 @@ type session struct {
 	touched map[*object]struct{} // whose entities are told when the session ends
 
 	mu     sync.Mutex
-	link   link // nil: none
+	link   link          // nil: none
+	served chan struct{} // closed when nobody serves the link any more
 	over   bool
 	calls  map[uint64]*call  // that wait
 	undo   map[uint64]func() // what was given and not yet confirmed
 	refs   map[uint64]int    // objects that the client has proxies of, and how many
 	pins   map[uint64]uint64 // tickets for proxies that the client has sent somewhere → their objects
 	linger *time.Timer
+	back   bool // the client has come back, and its old link is to end
 
-	out     [][]byte // what waits to be sent
-	sending bool     // somebody sends
+	out     [][]byte      // what waits to be sent
+	sending bool          // somebody sends
+	drained chan struct{} // closed when nothing is left to be sent, if anybody waits for that
 }
 
 // enter puts a call among those that wait.
@@ -50,6 +53,18 @@ func (s *session) enter(c *call) error {
 	return nil
 }
 
+func (s *session) runs(c *call) {
+	s.mu.Lock()
+	c.runs = true
+	s.mu.Unlock()
+}
+
+func (s *session) recancel(c *call, cancel func()) {
+	s.mu.Lock()
+	c.cancel = cancel
+	s.mu.Unlock()
+}
+
 func (s *session) leave(c *call) {
 	s.mu.Lock()
 	delete(s.calls, c.id)
@@ -65,23 +80,26 @@ func (s *session) given(id uint64, undo func()) {
 // cancelCall gives up a call that waits, if it still does.
 func (s *session) cancelCall(id uint64) {
 	s.mu.Lock()
-	c := s.calls[id]
+	var cancel func()
+	if c := s.calls[id]; c != nil {
+		cancel = c.cancel
+	}
 	s.mu.Unlock()
-	if c != nil {
-		c.cancel()
+	if cancel != nil {
+		cancel()
 	}
 }
 
 // giveUp cancels every call that waits, and takes back what was given and not confirmed: nobody will get an answer.
 func (s *session) giveUp() {
 	s.mu.Lock()
-	var calls []*call
+	var cancels []func()
 	for _, c := range s.calls {
-		calls = append(calls, c)
+		cancels = append(cancels, c.cancel)
 	}
 	s.mu.Unlock()
-	for _, c := range calls {
-		c.cancel()
+	for _, cancel := range cancels {
+		cancel()
 	}
 	s.mu.Lock()
 	undo := s.undo
@@ -113,7 +131,9 @@ func (s *session) send(frame []byte) {
 		s.out = append([][]byte{frame}, s.out...)
 	}
 	if len(s.out) == 0 || s.link != l {
-		s.sending = s.sending && s.link != l // another link has a sender of its own
+		if s.link == l { // another link has a sender of its own
+			s.sent()
+		}
 		s.mu.Unlock()
 		return
 	}
@@ -148,7 +168,7 @@ func (s *session) flush(l link) {
 			return
 		}
 		if len(s.out) == 0 {
-			s.sending, s.out = false, nil
+			s.sent()
 			s.mu.Unlock()
 			return
 		}
@@ -158,6 +178,33 @@ func (s *session) flush(l link) {
 		if err := l.send(s.ctx, frame); err != nil {
 			l.close() // the reader sees to the rest
 		}
+	}
+}
+
+// sent says that nothing is left to be sent. s.mu is held.
+func (s *session) sent() {
+	s.sending, s.out = false, nil
+	if s.drained != nil {
+		close(s.drained)
+		s.drained = nil
+	}
+}
+
+// drain waits until everything is sent, or ctx ends.
+func (s *session) drain(ctx context.Context) {
+	s.mu.Lock()
+	if !s.sending || s.link == nil {
+		s.mu.Unlock()
+		return
+	}
+	if s.drained == nil {
+		s.drained = make(chan struct{})
+	}
+	drained := s.drained
+	s.mu.Unlock()
+	select {
+	case <-drained:
+	case <-ctx.Done():
 	}
 }
 
@@ -172,16 +219,36 @@ func (s *session) attach(l link) bool {
 		s.linger.Stop()
 		s.linger = nil
 	}
-	s.link, s.out, s.sending = l, nil, false
+	s.link, s.out, s.sending, s.served = l, nil, false, make(chan struct{})
 	return true
+}
+
+// supersede ends the link that the session has, for its client has come back before that was seen to be broken.
+func (s *session) supersede(ctx context.Context) {
+	s.mu.Lock()
+	l, served := s.link, s.served
+	s.back = l != nil
+	s.mu.Unlock()
+	if served == nil {
+		return
+	}
+	if l != nil {
+		l.close()
+	}
+	select {
+	case <-served:
+	case <-ctx.Done():
+	}
 }
 
 // detach ends the session's link. If the client may come back, the session waits for it.
 func (s *session) detach(back bool) {
 	s.mu.Lock()
 	l := s.link
-	s.link, s.out, s.sending = nil, nil, false
+	s.link = nil
+	s.sent()
 	wait := s.srv.o.Linger
+	back, s.back = back || s.back, false
 	if back = back && wait > 0 && s.ctx.Err() == nil; back {
 		s.linger = time.AfterFunc(wait, s.end)
 	}
