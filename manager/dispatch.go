@@ -206,6 +206,11 @@ func (x *session) serverOp(what op, id uint64, r *reader, b []byte) ([]byte, err
 			return nil, err
 		}
 		return b, x.srv.unname(name)
+	case opCall:
+		if x.srv.over() {
+			return nil, ErrShutdown
+		}
+		return nil, (&call{s: x, id: id, op: opCall}).function(r)
 	case opStats:
 		st := x.srv.Stats()
 		for _, n := range []int{st.Clients, st.Sessions, st.Objects, st.Waiting, st.Held} {
@@ -250,6 +255,11 @@ func (x *session) create(id uint64, r *reader, b []byte) ([]byte, error) {
 				if err != nil {
 					return nil, err
 				}
+				c.given(func() {
+					if x.drop(o.id) {
+						x.srv.release([]uint64{o.id})
+					}
+				})
 				return func(b []byte) []byte { return appendUint64(b, o.id) }, nil
 			})
 		}

@@ -61,6 +61,23 @@ var (
 	ErrNotHeld = multiproc.ErrNotHeld
 )
 
+// What a user's function returns in the server may be an error of a call that it has made itself.
+func init() {
+	for name, err := range map[string]error{
+		"ErrServer": ErrServer, "ErrLost": ErrLost, "ErrShutdown": ErrShutdown, "ErrGone": ErrGone, "ErrName": ErrName, "ErrKey": ErrKey, "ErrIndex": ErrIndex,
+		"ErrValue": ErrValue, "ErrUnknown": ErrUnknown, "ErrLimit": ErrLimit, "ErrProtocol": ErrProtocol, "ErrAuthentication": ErrAuthentication,
+	} {
+		failure.Register("manager."+name, err)
+	}
+	for name, err := range map[string]error{
+		"ErrClosed": multiproc.ErrClosed, "ErrTooLarge": ErrTooLarge, "ErrEmpty": ErrEmpty, "ErrFull": ErrFull, "ErrLocked": ErrLocked, "ErrNotOwner": ErrNotOwner,
+		"ErrOwnerDied": ErrOwnerDied, "ErrBound": ErrBound, "ErrNotHeld": ErrNotHeld, "ErrBrokenBarrier": multiproc.ErrBrokenBarrier, "ErrPeerDied": multiproc.ErrPeerDied,
+		"ErrDamaged": multiproc.ErrDamaged, "ErrTooMany": multiproc.ErrTooMany, "ErrCorrupt": multiproc.ErrCorrupt,
+	} {
+		failure.Register("multiproc."+name, err)
+	}
+}
+
 // codes are the errors that travel as numbers. New ones come last.
 var codes = []error{
 	ErrProtocol, ErrClosed, ErrShutdown, ErrGone, ErrName, ErrKey, ErrIndex, ErrValue, ErrUnknown, ErrLimit, ErrTooLarge, ErrEmpty, ErrFull, ErrLocked,

@@ -61,7 +61,11 @@ func (m *Manager) create(ctx context.Context, k kind, typ string, o *ObjectOptio
 		if err == nil {
 			err = r.err()
 		}
+		number := q.id
 		q.release()
+		if err == nil && slow[k] {
+			err = m.confirm(number)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -8,14 +8,28 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/life"
 )
 
-// registry has the Managers of this process by their servers, for proxies that arrive.
+// registry has the Managers of this process by their servers, for proxies that arrive, and the servers of this process: to a function that runs in one proxies of
+// its own objects come.
 type registry struct {
-	mu  sync.Mutex
-	all map[*Manager]struct{}
-	by  map[uint64]*Manager
+	mu      sync.Mutex
+	all     map[*Manager]struct{}
+	by      map[uint64]*Manager
+	servers map[uint64]*Server
 }
 
-var managers = registry{all: map[*Manager]struct{}{}, by: map[uint64]*Manager{}}
+var managers = registry{all: map[*Manager]struct{}{}, by: map[uint64]*Manager{}, servers: map[uint64]*Server{}}
+
+func (r *registry) serves(s *Server) {
+	r.mu.Lock()
+	r.servers[s.id] = s
+	r.mu.Unlock()
+}
+
+func (r *registry) ended(s *Server) {
+	r.mu.Lock()
+	delete(r.servers, s.id)
+	r.mu.Unlock()
+}
 
 func (r *registry) add(m *Manager) {
 	m.mu.Lock()
@@ -55,10 +69,17 @@ func (r *registry) moved(m *Manager, old uint64) {
 // of returns the Manager for a proxy that has arrived.
 func (r *registry) of(h *handle) (*Manager, error) {
 	r.mu.Lock()
-	m := r.by[h.server]
+	m, s := r.by[h.server], r.servers[h.server]
 	r.mu.Unlock()
 	if m != nil {
 		return m, nil
+	}
+	if s != nil {
+		address, err := s.local()
+		if err != nil {
+			return nil, err
+		}
+		h.network, h.address, h.key = defaultNetwork, address, s.o.Key
 	}
 	if h.network == "" {
 		return nil, refuse(ErrServer, "the proxy is one of a server that this process is not connected to, and a proxy does not take the key of a network along; Dial it first")
@@ -91,6 +112,7 @@ const openTimeout = 10 * time.Second
 
 func init() {
 	life.OnFork(life.Objects, func() error {
+		clear(managers.servers) // they are the parent's
 		for m := range managers.all {
 			m.forked()
 		}

@@ -71,6 +71,8 @@ type Server struct {
 	o  ServerOptions
 	id uint64
 	table
+	instances instances
+	closers   closers
 
 	ctx    context.Context // ends when the server closes
 	cancel context.CancelFunc
@@ -139,6 +141,7 @@ func (s *Server) ListenTLS(network, address string, config *tls.Config) (net.Add
 		return nil, ErrShutdown
 	}
 	s.listeners = append(s.listeners, l)
+	managers.serves(s)
 	s.work.Add(1)
 	s.smu.Unlock()
 	go s.accept(l)
@@ -238,20 +241,31 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, x := range all {
 		x.drain(last)
 	}
-	return errors.Join(err, s.Close())
+	err = errors.Join(err, s.close())
+	if e := s.closers.wait(ctx); e != nil {
+		err = errors.Join(err, fmt.Errorf("manager: shutdown: %w", e))
+	}
+	return err
 }
 
 // farewell is how long clients may take to receive their last answers.
 const farewell = time.Second
 
-// Close ends the server at once. Calls under way get ErrServer.
+// Close ends the server at once. Calls under way get ErrServer. It waits for the Close methods of objects.
 func (s *Server) Close() error {
+	err := s.close()
+	_ = s.closers.wait(context.Background())
+	return err
+}
+
+func (s *Server) close() error {
 	s.smu.Lock()
 	if s.closed {
 		s.smu.Unlock()
 		return nil
 	}
 	s.closed = true
+	managers.ended(s)
 	listeners := s.listeners
 	s.listeners = nil
 	var all []*session
@@ -277,6 +291,9 @@ func (t *table) dropAll() {
 	t.mu.Lock()
 	all := t.all
 	t.all, t.names = map[uint64]*object{}, map[string]*object{}
+	for _, o := range all {
+		o.gone = true
+	}
 	t.mu.Unlock()
 	for _, o := range all {
 		o.ent.drop()

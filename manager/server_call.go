@@ -94,8 +94,9 @@ func (c *call) run(fn func(ctx context.Context) (body func(b []byte) []byte, err
 	ctx, cancel := context.WithCancel(c.s.ctx)
 	c.s.runs(c)
 	err := c.wait(func() {
+		ours := c.fate.CompareAndSwap(open, cancelled) // before the function can say that its context has ended
 		cancel()
-		if c.fate.CompareAndSwap(open, cancelled) {
+		if ours {
 			c.answer(c.why(), nil)
 		}
 	})
@@ -114,6 +115,8 @@ func (c *call) run(fn func(ctx context.Context) (body func(b []byte) []byte, err
 			cancel()
 			if c.commit() {
 				c.answer(err, body)
+			} else {
+				c.s.takeBack(c.id)
 			}
 			c.s.srv.done()
 		}()

@@ -77,6 +77,17 @@ func (s *session) given(id uint64, undo func()) {
 	s.mu.Unlock()
 }
 
+// takeBack undoes what was given to a call that was given up.
+func (s *session) takeBack(id uint64) {
+	s.mu.Lock()
+	undo := s.undo[id]
+	delete(s.undo, id)
+	s.mu.Unlock()
+	if undo != nil {
+		undo()
+	}
+}
+
 // cancelCall gives up a call that waits, if it still does.
 func (s *session) cancelCall(id uint64) {
 	s.mu.Lock()

@@ -131,7 +131,7 @@ func runServer(ctx context.Context, l limits, drain time.Duration, ready *conn.C
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.close()
 	a, err := s.Listen("unix", "")
 	if err != nil {
 		return err
@@ -154,23 +154,28 @@ func runServer(ctx context.Context, l limits, drain time.Duration, ready *conn.C
 
 // Dial connects this process to the server itself, as a client like others: to make objects that they find by their names.
 func (s *Server) Dial(ctx context.Context) (*Manager, error) {
+	address, err := s.local()
+	if err != nil {
+		return nil, err
+	}
+	return Dial(ctx, defaultNetwork, address, &DialOptions{Key: s.o.Key})
+}
+
+// local returns an address for this machine.
+func (s *Server) local() (string, error) {
 	s.smu.Lock()
-	address := ""
 	for _, l := range s.listeners {
 		if l.Addr().Network() == "unix" {
-			address = l.Addr().String()
-			break
+			s.smu.Unlock()
+			return l.Addr().String(), nil
 		}
 	}
 	s.smu.Unlock()
-	if address == "" {
-		a, err := s.Listen("unix", "")
-		if err != nil {
-			return nil, err
-		}
-		address = a.String()
+	a, err := s.Listen("unix", "")
+	if err != nil {
+		return "", err
 	}
-	return Dial(ctx, defaultNetwork, address, &DialOptions{Key: s.o.Key})
+	return a.String(), nil
 }
 
 // inventAddress returns a name that nobody has. On Linux it is an abstract one, of which nothing is left when the server is killed.

@@ -36,6 +36,17 @@ var (
 	ErrCorrupt = multiproc.ErrCorrupt
 )
 
+// An error of a pool may be on its way to another process: a task may have a pool of its own, and a manager's client uses one of its server's.
+func init() {
+	for name, err := range map[string]error{
+		"ErrTerminated": ErrTerminated, "ErrWorkerDied": ErrWorkerDied, "ErrPoison": ErrPoison, "ErrBroken": ErrBroken, "ErrMemory": ErrMemory, "ErrTimeout": ErrTimeout,
+		"ErrOpen": ErrOpen, "ErrEncoding": ErrEncoding,
+	} {
+		failure.Register("pool."+name, err)
+	}
+	multiproc.Register[WorkerDiedError]()
+}
+
 // A pool starts workers at any time, from a process in which goroutines of its own wait on shared memory, and such a process cannot be forked. Workers that begin with
 // what was prepared once are those of multiproc.ForkServer.
 var errFork = fmt.Errorf("pool: workers cannot be started by the method fork, for a pool has goroutines of its own: set Options.Process.Method to forkserver or spawn: %w", errors.ErrUnsupported)

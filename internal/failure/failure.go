@@ -89,9 +89,15 @@ func cut(s string) string {
 	return s
 }
 
-// Of makes a record of what a function returned.
+// Of makes a record of what a function returned. An Error that came from another process goes on as it is.
 func Of(err error) *Record {
 	f := &Record{Text: Text(err), Type: fmt.Sprintf("%T", err)}
+	if e, ok := err.(*Error); ok && e != nil {
+		f = &Record{Text: e.Text, Type: e.Type, Panic: e.Panic, Stack: e.Stack}
+		if err = e.Err; err == nil {
+			return f
+		}
+	}
 	for e := err; e != nil && f.Encoded == nil; e = errors.Unwrap(e) {
 		if b, bad := codec.Append(nil, &e, nil); bad == nil && len(b) <= maxText {
 			var back error
