@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/failure"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
 
 // cancelGrace is how long the answer to a call that was given up may take. Then the link is broken, which undoes whatever the server does.
@@ -75,6 +76,7 @@ func (c *client) do(ctx context.Context, q *request) error {
 	}
 	c.calls[q.id] = q
 	c.mu.Unlock()
+	fault.Point("manager.call.entered")
 	if err := c.send(ctx, q.b); err != nil {
 		c.mu.Lock()
 		delete(c.calls, q.id)
@@ -82,7 +84,10 @@ func (c *client) do(ctx context.Context, q *request) error {
 		c.mu.Unlock()
 		return err
 	}
-	return c.await(ctx, q)
+	fault.Point("manager.call.sent")
+	err := c.await(ctx, q)
+	fault.Point("manager.call.answered")
+	return err
 }
 
 // send sends a frame. errUnsent says that the link is of no use; another error that the frame cannot be sent, or not in time.
@@ -166,6 +171,7 @@ func (c *client) await(ctx context.Context, q *request) error {
 			ctx = grace
 			var b [24]byte
 			_ = c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opCancel)), q.id), 0))
+			fault.Point("manager.call.cancelled")
 			continue
 		}
 		c.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/conn"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
@@ -141,6 +142,7 @@ func greeting(ctx context.Context, c *conn.Conn, h *hello) (w welcome, l link, e
 	if err = c.SendBytes(ctx, h.append(nil)); err != nil {
 		return w, nil, err
 	}
+	fault.Point("manager.dial.greeted")
 	answer, err := c.RecvBytesLimit(ctx, 1<<16)
 	if err != nil {
 		return w, nil, err
@@ -167,14 +169,17 @@ func greeting(ctx context.Context, c *conn.Conn, h *hello) (w welcome, l link, e
 	if err != nil {
 		return w, nil, err
 	}
+	fault.Point("manager.dial.segment")
 	rl, err := openRing(seg, false, w.maximum)
 	if err != nil {
 		return w, nil, err
 	}
+	fault.Point("manager.dial.opened")
 	if err = c.SendBytes(ctx, nil); err != nil {
 		rl.close()
 		return w, nil, err
 	}
+	fault.Point("manager.dial.told")
 	_ = c.Close()
 	return w, rl, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/ringbuf"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
@@ -106,6 +107,7 @@ func (l *ringLink) send(ctx context.Context, frame []byte) error {
 			return l.told(err)
 		}
 		frame = frame[n:]
+		fault.Point("manager.ring.part")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc"
 	"github.com/fb2d3dbd/multiproc/conn"
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
 
 // DialOptions are for connecting to a server. Nil and the zero value work.
@@ -265,9 +266,11 @@ func (m *Manager) confirm(id uint64) error {
 		return ErrLost
 	}
 	var b [16]byte
+	fault.Point("manager.call.unconfirmed")
 	if err := c.send(context.Background(), appendUint64(appendUint64(append(b[:0], byte(opConfirm)), id), 0)); err != nil {
 		return ErrLost
 	}
+	fault.Point("manager.call.confirmed")
 	return nil
 }
 

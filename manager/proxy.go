@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+
+	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
 
 // ref is what every proxy is made of: an object of a server's, and one reference to it.
@@ -228,6 +230,7 @@ func (r *ref) marshal() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("manager.proxy.pinned")
 	h := handle{server: r.server, kind: r.kind, typ: r.typ, object: r.id, ticket: out.uint()}
 	if err := out.err(); err != nil {
 		return nil, err
@@ -274,5 +277,6 @@ func unmarshal(b []byte, k kind, typ string) (*ref, error) {
 	if err := m.call(ctx, q); err != nil {
 		return nil, err
 	}
+	fault.Point("manager.proxy.attached")
 	return m.hold(h.object, k, typ), nil
 }
