@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc"
-	"github.com/fb2d3dbd/multiproc/internal/proctest"
 )
 
 // TestEveryMethod runs the tests of this package under each start method that is not the default.
@@ -23,14 +22,14 @@ func TestEveryMethod(t *testing.T) {
 				// start processes while goroutines of their own wait.
 				skip += "|^Test(Pipe|Wait)"
 			}
-			args := []string{"-test.run=^Test", "-test.timeout=100s", "-test.skip=" + skip}
+			args := []string{"-test.run=^Test", "-test.timeout=4m", "-test.skip=" + skip}
 			if testing.Short() {
 				args = append(args, "-test.short")
 			}
 			if testing.Verbose() {
 				args = append(args, "-test.v")
 			}
-			cmd := exec.CommandContext(proctest.Context(t), must(os.Executable())(t), args...)
+			cmd := exec.CommandContext(t.Context(), must(os.Executable())(t), args...)
 			cmd.Env = append(os.Environ(), methodVariable+"="+string(m))
 			if out, err := cmd.CombinedOutput(); err != nil || testing.Verbose() {
 				t.Logf("%v\n%s", err, out)

@@ -27,11 +27,11 @@ func TestEveryMethod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			args := []string{"-test.run=^Test", "-test.short", "-test.timeout=100s"}
+			args := []string{"-test.run=^Test", "-test.short", "-test.timeout=4m"}
 			if testing.Verbose() {
 				args = append(args, "-test.v")
 			}
-			cmd := exec.CommandContext(proctest.Context(t), exe, args...)
+			cmd := exec.CommandContext(t.Context(), exe, args...)
 			cmd.Env = append(os.Environ(), methodVariable+"="+string(m))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
