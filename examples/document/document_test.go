@@ -35,6 +35,13 @@ func TestOutput(t *testing.T) {
 	for i := range 10 {
 		lines = append(lines, fmt.Sprintf("hello world %d\n", i))
 	}
+	var messages []string
+	for n := range 4 {
+		for i := range 10 {
+			messages = append(messages, fmt.Sprintf("(%d, 'Process-%d')\n", i, n+1))
+		}
+	}
+	slices.Sort(messages)
 	want := map[string]string{
 		"pool":    "[1, 4, 9]\n",
 		"process": "hello bob\n",
@@ -44,6 +51,7 @@ func TestOutput(t *testing.T) {
 		"lock":    strings.Join(lines, ""),
 		"values":  "3.1415927\n[0, -1, -2, -3, -4, -5, -6, -7, -8, -9]\n",
 		"shared":  "49\n0.1111111111111111\nHELLO WORLD\n[(3.515625, 39.0625), (33.0625, 4.0), (5.640625, 90.25)]\n",
+		"wait":    strings.Join(messages, ""),
 		"manager": "{0.25: None, 1: '1', '2': 2}\n[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]\n",
 	}
 	each(t, func(t *testing.T, m multiproc.StartMethod) {
@@ -56,7 +64,7 @@ func TestOutput(t *testing.T) {
 					t.Skip("a pool has no forked workers")
 				}
 				got := output(t, "-method", string(m), e.name)
-				if e.name == "lock" { // whoever comes first
+				if e.name == "lock" || e.name == "wait" { // whoever comes first
 					lines := slices.Sorted(strings.Lines(got))
 					got = strings.Join(lines, "")
 				}
