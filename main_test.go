@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/fb2d3dbd/multiproc"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
@@ -20,6 +21,7 @@ func TestMain(m *testing.M) {
 			if err := multiproc.SetStartMethod(multiproc.StartMethod(method)); err != nil {
 				panic(err)
 			}
+			multiproc.SetForkServerOptions(&multiproc.ForkServerOptions{PreloadTimeout: time.Minute})
 		}
 	})
 }

@@ -100,6 +100,8 @@ func TestPipeConnection(t *testing.T) {
 	want(t, a.Poll(ended()), context.Canceled)
 	_, err = a.TryRecv()
 	want(t, err, multiproc.ErrEmpty)
+	_, err = multiproc.TryRecv[int](a)
+	want(t, err, multiproc.ErrEmpty)
 	check(t, a.Send(ctx, nil))
 	check(t, a.Poll(ctx))
 	if v, err := a.Recv(ctx); v != nil || err != nil {

@@ -56,7 +56,7 @@ type geometry struct {
 	total           int
 }
 
-const maxPart = 1 << (31 + 16*(bits.UintSize/64)) // 2 GiB or 128 TiB: no sum of parts overflows
+const maxPart = 1 << (30 + 17*(bits.UintSize/64)) // 1 GiB or 128 TiB: no sum of parts overflows
 
 // maxArena is what the words of the arena have room for.
 const maxArena = firstMask * minBlock
