@@ -17,7 +17,8 @@ const (
 // calibrate finds how many operations take about target, by trials that grow from one operation. The trials are the
 // implementation's warm-up as well. They end early: a sample that turns out longer or shorter than the target is as
 // good, only its length is not what was asked for. What is taken for long enough must be the operations' own time: where
-// many processes start, one operation takes as long as a thousand. It begins with least, and finds no more than most, if these are positive.
+// many processes start, one operation takes as long as a thousand. It begins with least, if that is positive, and then never takes the first
+// trial for anything but the start. It finds no more than most, if that is positive.
 func calibrate(ctx context.Context, target time.Duration, least, most int, trial func(ctx context.Context, n int) (Result, error)) (int, error) {
 	most = mostOps(most)
 	var start shot // the shortest trial so far: getting started takes no longer
@@ -28,6 +29,11 @@ func calibrate(ctx context.Context, target time.Duration, least, most int, trial
 		}
 		this := shot{n, res.Elapsed}
 		next, done := nextOps(this, start, target, most)
+		if least > 1 && n < most { // the start may take longer than the target
+			if done = done && start.n > 0 && n >= calibrateRise*start.n; !done {
+				next = min(most, max(next, calibrateRise*n))
+			}
+		}
 		if done {
 			return next, nil
 		}

@@ -97,3 +97,15 @@ func TestCalibrateReturnsTheError(t *testing.T) {
 		t.Errorf("calibrate: %v, want %v", err, broken)
 	}
 }
+
+// TestCalibrateWithALongStart has a start that takes longer than a sample is to take.
+func TestCalibrateWithALongStart(t *testing.T) {
+	for _, each := range []time.Duration{20 * time.Nanosecond, time.Microsecond, 100 * time.Microsecond, 5 * time.Millisecond} {
+		n, err := calibrate(t.Context(), 60*time.Millisecond, 200, 0, func(_ context.Context, n int) (Result, error) {
+			return Result{Ops: n, Elapsed: 100*time.Millisecond + time.Duration(n)*each}, nil
+		})
+		if want := int(60 * time.Millisecond / each); err != nil || n < want*9/10 || n > want*11/10 {
+			t.Errorf("with operations of %v: %d, %v, want about %d", each, n, err, want)
+		}
+	}
+}

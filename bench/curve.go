@@ -67,16 +67,18 @@ func (l latencies) ofCurve(extra map[string]string) map[string]string {
 	return extra
 }
 
-// A stopwatch times one operation in so many.
+// A stopwatch times one operation in so many, and notes when the last of all was done.
 type stopwatch struct {
+	clock       commonClock
 	every, left int
-	begin       time.Time
+	begin       int64
 	times       latencies
+	end         int64 // 0: another worker did the last operation
 }
 
 // newStopwatch makes the stopwatch of worker me, who begins with another operation than its neighbours.
-func newStopwatch(every, me int) *stopwatch {
-	return &stopwatch{every: every, left: 1 + me%every, times: newLatencies()}
+func newStopwatch(clock commonClock, every, me int) *stopwatch {
+	return &stopwatch{clock: clock, every: every, left: 1 + me%every, times: newLatencies()}
 }
 
 // start stands before each operation, stop behind it.
@@ -92,11 +94,21 @@ func (s *stopwatch) stop() {
 	}
 }
 
-func (s *stopwatch) read() { s.begin = time.Now() }
+func (s *stopwatch) read() { s.begin = s.clock.now() }
 
 func (s *stopwatch) note() {
-	s.times.record(time.Since(s.begin).Nanoseconds(), 1)
+	s.times.record(s.clock.now()-s.begin, 1)
 	s.left = s.every
+}
+
+// finish is called by the worker who has done the last operation of all. Others find out later: where there are more of them than
+// CPUs, when it is their turn.
+func (s *stopwatch) finish() { s.end = s.clock.now() }
+
+// came notes how long a message was on its way that was put at some time, and that nothing came later yet.
+func (s *stopwatch) came(put int64) {
+	s.end = s.clock.now()
+	s.times.record(s.end-put, 1)
 }
 
 // due stands in the place of start where an operation ends in another process: it reports whether this one is timed.
@@ -106,6 +118,13 @@ func (s *stopwatch) due() bool {
 	}
 	s.left = s.every
 	return true
+}
+
+// finishIfNone is for who has got messages, of which none was timed.
+func (s *stopwatch) finishIfNone(got int) {
+	if got > 0 && s.end == 0 {
+		s.finish()
+	}
 }
 
 // hold keeps the CPU busy for so long.

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -18,17 +19,17 @@ func goroutineCurve[S any](workers, first int, prepare func() *S, work func(me i
 		Name: "goroutine", Least: leastOfCurve,
 		Run: func(ctx context.Context, n int) (Result, error) {
 			shared, counts := prepare(), make([]int, workers)
-			watches := make([]*stopwatch, workers)
+			clock, begins, watches := newCommonClock(), make([]int64, workers), make([]*stopwatch, workers)
 			var bodies []func(ctx context.Context) error
 			for me := range workers {
-				watches[me] = newStopwatch(timedEvery(n), me)
+				watches[me] = newStopwatch(clock, timedEvery(n), me)
 				bodies = append(bodies, func(ctx context.Context) (err error) {
+					begins[me] = clock.now()
 					counts[me], err = work(me)(ctx, shared, n, watches[me])
 					return err
 				})
 			}
-			elapsed, err := together(ctx, bodies...)
-			if err != nil {
+			if _, err := together(ctx, bodies...); err != nil {
 				return Result{}, fmt.Errorf("goroutines: %w", err)
 			}
 			if check != nil {
@@ -36,15 +37,16 @@ func goroutineCurve[S any](workers, first int, prepare func() *S, work func(me i
 					return Result{}, fmt.Errorf("goroutines: %w", err)
 				}
 			}
-			total, times := 0, newLatencies()
+			total, end, times := 0, int64(0), newLatencies()
 			for me, c := range counts {
 				total += c
+				end = max(end, watches[me].end)
 				times.Merge(watches[me].times.Histogram)
 			}
 			if total != n {
 				return Result{}, fmt.Errorf("goroutines: %d turns instead of %d", total, n)
 			}
-			return Result{Ops: n, Elapsed: elapsed, Extra: times.ofCurve(fairness(counts[first:]))}, nil
+			return Result{Ops: n, Elapsed: time.Duration(end - slices.Min(begins)), Extra: times.ofCurve(fairness(counts[first:]))}, nil
 		},
 	}
 }
@@ -61,6 +63,9 @@ func goroutineLockCurve(workers int, holdFor time.Duration) Impl {
 			}
 			a.mu.Unlock()
 			w.stop()
+			if seen == n-1 {
+				w.finish()
+			}
 			if i%checkEvery == 0 && ctx.Err() != nil {
 				return mine, stopped(ctx)
 			}
@@ -78,6 +83,9 @@ func goroutineAddCurve(workers int) Impl {
 			w.stop()
 			if now > int64(n) {
 				return mine, nil
+			}
+			if now == int64(n) {
+				w.finish()
 			}
 			if mine++; mine%checkEvery == 0 && ctx.Err() != nil {
 				return mine, stopped(ctx)
@@ -120,6 +128,9 @@ func goroutineReadCurve(workers int) Impl {
 				w.stop()
 			}
 			mine += 1 + reads
+			if seen == end-1 {
+				w.finish()
+			}
 			if i%checkEvery == 0 && ctx.Err() != nil {
 				return mine, stopped(ctx)
 			}
@@ -139,21 +150,21 @@ func looked(mine int, sum uint64) error {
 // A curveMessage is a number at both ends, and when it was sent, if it is timed.
 type curveMessage [8]uint64
 
-func newCurveMessage(number int, w *stopwatch, clock commonClock) (msg curveMessage) {
+func newCurveMessage(number int, w *stopwatch) (msg curveMessage) {
 	msg[0], msg[len(msg)-1] = uint64(number), uint64(number)
 	if w.due() {
-		msg[1] = uint64(clock.now())
+		msg[1] = uint64(w.clock.now())
 	}
 	return msg
 }
 
 // taken looks at a message that was received, and adds up the numbers.
-func (msg *curveMessage) taken(sum *uint64, w *stopwatch, clock commonClock) error {
+func (msg *curveMessage) taken(sum *uint64, w *stopwatch) error {
 	if msg[0] != msg[len(msg)-1] {
 		return errTorn
 	}
 	if msg[1] != 0 {
-		w.times.record(clock.now()-int64(msg[1]), 1)
+		w.came(int64(msg[1]))
 	}
 	*sum += msg[0]
 	return nil
@@ -165,7 +176,6 @@ func producersOf(workers int) int { return workers / 2 }
 // A channelCurve is a channel, and what those who use it tell each other.
 type channelCurve struct {
 	ch      chan curveMessage
-	clock   commonClock
 	ended   atomic.Int64
 	sum     atomic.Uint64
 	workers int
@@ -174,7 +184,7 @@ type channelCurve struct {
 func goroutineQueueCurve(workers int) Impl {
 	producers := producersOf(workers)
 	prepare := func() *channelCurve {
-		return &channelCurve{ch: make(chan curveMessage, queueMessages(64)), clock: newCommonClock(), workers: workers}
+		return &channelCurve{ch: make(chan curveMessage, queueMessages(64)), workers: workers}
 	}
 	work := func(me int) goroutineWorker[channelCurve] {
 		switch {
@@ -193,15 +203,16 @@ func goroutineQueueCurve(workers int) Impl {
 func channelAlone(ctx context.Context, s *channelCurve, n int, w *stopwatch) (mine int, err error) {
 	var sum uint64
 	for i := range n {
-		s.ch <- newCurveMessage(i, w, s.clock)
+		s.ch <- newCurveMessage(i, w)
 		msg := <-s.ch
-		if err := msg.taken(&sum, w, s.clock); err != nil {
+		if err := msg.taken(&sum, w); err != nil {
 			return i, err
 		}
 		if i%checkEvery == 0 && ctx.Err() != nil {
 			return i, stopped(ctx)
 		}
 	}
+	w.finish()
 	s.sum.Add(sum)
 	return n, nil
 }
@@ -214,7 +225,7 @@ func channelProducer(ctx context.Context, s *channelCurve, n, me int, w *stopwat
 		}
 	}()
 	for i := range shareOf(n, producers, me) {
-		s.ch <- newCurveMessage(i*producers+me, w, s.clock)
+		s.ch <- newCurveMessage(i*producers+me, w)
 		if i%checkEvery == 0 && ctx.Err() != nil {
 			return stopped(ctx)
 		}
@@ -225,11 +236,12 @@ func channelProducer(ctx context.Context, s *channelCurve, n, me int, w *stopwat
 func channelConsumer(ctx context.Context, s *channelCurve, n int, w *stopwatch) (mine int, err error) {
 	var sum uint64
 	for msg := range s.ch { // to the end, so that no producer is left waiting
-		if e := msg.taken(&sum, w, s.clock); e != nil {
+		if e := msg.taken(&sum, w); e != nil {
 			err = e
 		}
 		mine++
 	}
+	w.finishIfNone(mine)
 	s.sum.Add(sum)
 	return mine, err
 }

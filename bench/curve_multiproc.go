@@ -21,11 +21,14 @@ type curveArg[On any] struct {
 // latencyBytes is room for what 64 workers tell of their latencies.
 const latencyBytes = 4 << 20
 
-func (m *member[A]) stopwatch() *stopwatch { return newStopwatch(timedEvery(m.N), m.Me) }
+func (m *member[A]) stopwatch() *stopwatch {
+	return newStopwatch(newCommonClock(), timedEvery(m.N), m.Me)
+}
 
 // finished reports the work of a worker of a curve, and its latencies.
 func finished[On any](ctx context.Context, m *member[curveArg[On]], mine int, sum uint64, w *stopwatch) error {
-	return errors.Join(m.done(ctx, mine, sum), m.Arg.Latencies.Put(ctx, w.times.text()))
+	r := report{Me: m.Me, Begin: m.begin, End: w.end, Count: mine, Sum: sum}
+	return errors.Join(m.Reports.Put(ctx, r), m.Arg.Latencies.Put(ctx, w.times.text()))
 }
 
 // multiprocCurve runs so many processes of a target. What they contend for is made by prepare, and given back by the function that
@@ -87,6 +90,9 @@ var lockCurveTarget = multiproc.NewTarget("bench.curve.lock", func(ctx context.C
 			return err
 		}
 		w.stop()
+		if seen == end-1 {
+			w.finish()
+		}
 	}
 	return finished(ctx, &m, mine, 0, w)
 })
@@ -124,6 +130,9 @@ var addCurveTarget = multiproc.NewTarget("bench.curve.add", func(ctx context.Con
 		}
 		if now > end {
 			return finished(ctx, &m, mine, 0, w)
+		}
+		if now == end {
+			w.finish()
 		}
 		mine++
 	}
@@ -174,6 +183,9 @@ var readCurveTarget = multiproc.NewTarget("bench.curve.read", func(ctx context.C
 			w.stop()
 		}
 		mine += 1 + reads
+		if seen == end-1 {
+			w.finish()
+		}
 	}
 })
 
@@ -202,7 +214,7 @@ type queueCurve struct {
 }
 
 var queueCurveTarget = multiproc.NewTarget("bench.curve.queue", func(ctx context.Context, m member[curveArg[queueCurve]]) error {
-	queue, clock, w := m.Arg.On.Queue, newCommonClock(), m.stopwatch()
+	queue, w := m.Arg.On.Queue, m.stopwatch()
 	producers := producersOf(m.Parts)
 	if err := m.start(ctx); err != nil {
 		return err
@@ -211,21 +223,22 @@ var queueCurveTarget = multiproc.NewTarget("bench.curve.queue", func(ctx context
 	switch {
 	case m.Parts == 1:
 		for i := range m.N {
-			if err := queue.Put(ctx, newCurveMessage(i, w, clock)); err != nil {
+			if err := queue.Put(ctx, newCurveMessage(i, w)); err != nil {
 				return err
 			}
 			msg, err := queue.Get(ctx)
 			if err == nil {
-				err = msg.taken(&sum, w, clock)
+				err = msg.taken(&sum, w)
 			}
 			if err != nil {
 				return err
 			}
 		}
+		w.finish()
 		return finished(ctx, &m, m.N, sum, w)
 	case m.Me < producers:
 		for i := range shareOf(m.N, producers, m.Me) {
-			if err := queue.Put(ctx, newCurveMessage(i*producers+m.Me, w, clock)); err != nil {
+			if err := queue.Put(ctx, newCurveMessage(i*producers+m.Me, w)); err != nil {
 				return err
 			}
 		}
@@ -238,13 +251,14 @@ var queueCurveTarget = multiproc.NewTarget("bench.curve.queue", func(ctx context
 	mine := 0
 	for msg, err := range queue.All(ctx) {
 		if err == nil {
-			err = msg.taken(&sum, w, clock)
+			err = msg.taken(&sum, w)
 		}
 		if err != nil {
 			return err
 		}
 		mine++
 	}
+	w.finishIfNone(mine)
 	return finished(ctx, &m, mine, sum, w)
 })
 

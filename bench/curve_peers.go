@@ -28,7 +28,7 @@ func peerCurve(im Impl, run func(ctx context.Context, n, every int) (Result, err
 }
 
 // leastOfCurve is with how many operations the trials of curves begin: sixty-four processes take long to start.
-const leastOfCurve = 1000
+const leastOfCurve = 200
 
 func cLockCurve(name, kind string, workers, holdNs int) Impl {
 	return peerCurve(cImpl(name, "lock"), func(ctx context.Context, n, every int) (Result, error) {

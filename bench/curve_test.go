@@ -48,8 +48,9 @@ func TestLatenciesThatAreNone(t *testing.T) {
 
 // TestStopwatchTimesOneInSoMany counts what is timed, and that neighbours begin apart.
 func TestStopwatchTimesOneInSoMany(t *testing.T) {
+	clock := newCommonClock()
 	for _, c := range []struct{ every, me, ops, want int }{{1, 0, 10, 10}, {1, 3, 10, 10}, {5, 0, 10, 2}, {5, 4, 10, 2}, {5, 4, 9, 1}, {5, 3, 3, 0}, {5, 5, 1, 1}} {
-		w, due := newStopwatch(c.every, c.me), newStopwatch(c.every, c.me)
+		w, due := newStopwatch(clock, c.every, c.me), newStopwatch(clock, c.every, c.me)
 		n := 0
 		for range c.ops {
 			w.start()

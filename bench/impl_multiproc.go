@@ -63,9 +63,10 @@ type report struct {
 	Begin, End int64 // CLOCK_MONOTONIC, nanoseconds
 	Count      int
 	Sum        uint64
+	Sent       bool // what it did does not count by itself
 }
 
-// A tally is what the members of a crew counted, together and each of those that count for the end.
+// A tally is what the members of a crew counted, together and each of those whose work counts.
 type tally struct {
 	Count  int
 	Sum    uint64
@@ -98,7 +99,7 @@ func (m *member[A]) done(ctx context.Context, count int, sum uint64) error {
 
 // sent reports work whose end is with somebody else: messages count when they are received.
 func (m *member[A]) sent(ctx context.Context) error {
-	return m.Reports.Put(ctx, report{Me: m.Me, Begin: m.begin})
+	return m.Reports.Put(ctx, report{Me: m.Me, Begin: m.begin, Sent: true})
 }
 
 // runCrew runs parts processes of a target and returns the time from the first begin to the last end, and what was
@@ -138,7 +139,7 @@ func runCrew[A any](ctx context.Context, t *multiproc.Target[member[A]], n, part
 			return 0, total, err
 		}
 		first, last = min(first, r.Begin), max(last, r.End)
-		if r.End > 0 {
+		if !r.Sent {
 			total.Counts = append(total.Counts, r.Count)
 		}
 		total.Count += r.Count

@@ -44,8 +44,9 @@ class Run:
             self.gun.acquire()
         self.begin[me] = time.monotonic_ns()
 
-    def done(self, me, count, total=0):
-        self.end[me] = time.monotonic_ns()
+    def done(self, me, count, total=0, end=None):
+        """End is when the work was done, if not now; 0 does not count."""
+        self.end[me] = time.monotonic_ns() if end is None else end
         self.count[me] = count
         self.sum[me] = total & MASK
 
@@ -434,7 +435,7 @@ def spin(ns):
 
 
 def lock_worker(run, me, lock, counter, n, watch, hold):
-    mine = seen = 0
+    mine = seen = end = 0
     left = watch.first(me)
     run.start_line(me)
     while seen < n:
@@ -452,7 +453,9 @@ def lock_worker(run, me, lock, counter, n, watch, hold):
         if not left:
             watch.note(me, time.monotonic_ns() - begin)
             left = watch.every
-    run.done(me, mine)
+        if seen == n - 1:
+            end = time.monotonic_ns()  # others find out later that this was the last turn
+    run.done(me, mine, end=end)
 
 
 def lock_curve(seconds, n, parts, every, hold):
@@ -465,7 +468,7 @@ def lock_curve(seconds, n, parts, every, hold):
 
 
 def value_worker(run, me, value, n, watch):
-    mine = seen = 0
+    mine = seen = end = 0
     left = watch.first(me)
     run.start_line(me)
     while seen < n:
@@ -480,7 +483,9 @@ def value_worker(run, me, value, n, watch):
         if not left:
             watch.note(me, time.monotonic_ns() - begin)
             left = watch.every
-    run.done(me, mine)
+        if seen == n - 1:
+            end = time.monotonic_ns()
+    run.done(me, mine, end=end)
 
 
 def value_curve(seconds, n, parts, every):
@@ -502,12 +507,14 @@ def curve_message(number, at):
     return CURVE.pack(number, at, number)
 
 
-def taken(msg, me, watch):
+def taken(msg, run, me, watch):
+    """The number of a message. When the last timed one came is the end: when there are no more is heard later."""
     number, at, last = CURVE.unpack(msg)
     if number != last:
         sys.exit("a message is torn")
     if at:
-        watch.note(me, time.monotonic_ns() - at)
+        run.end[me] = time.monotonic_ns()
+        watch.note(me, run.end[me] - at)
     return number
 
 
@@ -521,7 +528,7 @@ def queue_worker(run, me, queue, ended, n, watch):
             queue.put(curve_message(i * max(producers, 1) + me, 0 if left else time.monotonic_ns()))
             left = left or watch.every
             if run.parts == 1:
-                total += taken(queue.get(), me, watch)
+                total += taken(queue.get(), run, me, watch)
                 mine += 1
         queue.close()
         queue.join_thread()
@@ -533,9 +540,9 @@ def queue_worker(run, me, queue, ended, n, watch):
             run.all_put.release()
         return
     while run.parts > 1 and (msg := queue.get()) is not None:
-        total += taken(msg, me, watch)
+        total += taken(msg, run, me, watch)
         mine += 1
-    run.done(me, mine, total)
+    run.done(me, mine, total, run.end[me] if run.parts > 1 else None)
 
 
 def queue_curve(seconds, n, workers, every, capacity):

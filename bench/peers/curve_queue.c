@@ -27,8 +27,9 @@ static inline void hand_in(unsigned char *msg, uint64_t number, uint64_t at) {
 		send_message(&channel, msg);
 }
 
-// take_out returns the number of the next message, having noted for how long it was on its way if it was timed.
-static inline uint64_t take_out(unsigned char *msg, struct latencies *l) {
+// take_out returns the number of the next message, having noted for how long it was on its way if it was timed. That is the
+// end until another comes: when there are no more is heard later, where there are more processes than CPUs.
+static inline uint64_t take_out(unsigned char *msg, int me) {
 	uint64_t at;
 	if (vyukov)
 		get(msg, SIZE);
@@ -37,8 +38,10 @@ static inline uint64_t take_out(unsigned char *msg, struct latencies *l) {
 	if (first_stamp(msg) != last_stamp(msg, SIZE))
 		fail("a message is torn");
 	memcpy(&at, msg + 8, 8);
-	if (at)
-		note_latency(l, now_ns() - at);
+	if (at) {
+		run->part[me].end = now_ns();
+		note_latency(times + me, run->part[me].end - at);
+	}
 	return first_stamp(msg);
 }
 
@@ -67,16 +70,17 @@ static void body(int me) {
 	if (workers == 1) {
 		for (; count < total; count++) {
 			hand_in(msg, count, count % every ? 0 : now_ns());
-			sum += take_out(msg, times);
+			sum += take_out(msg, me);
 		}
 	} else if ((unsigned)me < producers) {
 		produce(msg, me);
 		return; // messages count when they are received
 	} else {
-		for (; (number = take_out(msg, times + me)) != THE_END; count++)
+		for (; (number = take_out(msg, me)) != THE_END; count++)
 			sum += number;
 	}
-	run->part[me].end = now_ns();
+	if (workers == 1 || (count > 0 && run->part[me].end == 0))
+		run->part[me].end = now_ns();
 	run->part[me].count = count;
 	run->part[me].sum = sum;
 }
