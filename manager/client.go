@@ -24,6 +24,8 @@ type client struct {
 	calls   map[uint64]*request // under way
 	reading bool                // somebody receives
 	err     error               // why the link is of no use any more
+	lost    []uint64            // calls that were under way then
+	lingers bool                // the server was told that the client may come back
 }
 
 func newClient(l link) *client {
@@ -33,6 +35,7 @@ func newClient(l link) *client {
 // A request is a call of this process's. Requests are used again.
 type request struct {
 	id   uint64
+	c    *client       // that it was sent over
 	b    []byte        // what is sent, and then the answer
 	wake chan struct{} // it is done, or it is its turn to receive
 
@@ -57,6 +60,7 @@ func (q *request) release() {
 	case <-q.wake:
 	default:
 	}
+	q.c = nil
 	q.waits, q.done, q.seen, q.err, q.gaveUp = false, false, false, nil, nil
 	requests.Put(q)
 }
@@ -74,7 +78,7 @@ func (c *client) do(ctx context.Context, q *request) error {
 		c.mu.Unlock()
 		return errUnsent
 	}
-	c.calls[q.id] = q
+	c.calls[q.id], q.c = q, c
 	c.mu.Unlock()
 	fault.Point("manager.call.entered")
 	if err := c.send(ctx, q.b); err != nil {
@@ -119,8 +123,11 @@ func (c *client) breakOff(err error) {
 	select {
 	case c.turn <- struct{}{}:
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-		_ = c.l.send(ctx, appendUint64(appendUint64([]byte{byte(opBreak)}, 0), 0))
+		told := c.l.send(ctx, appendUint64(appendUint64([]byte{byte(opBreak)}, 0), 0))
 		cancel()
+		c.mu.Lock()
+		c.lingers = c.lingers || told == nil
+		c.mu.Unlock()
 		<-c.turn
 	default:
 	}
@@ -135,7 +142,7 @@ func (c *client) await(ctx context.Context, q *request) error {
 		q.waits = true
 		if q.done || c.err != nil {
 			if !q.done {
-				q.err = c.lost()
+				q.err = c.gone()
 			}
 			delete(c.calls, q.id)
 			c.handOver()
@@ -190,7 +197,8 @@ func (c *client) receive(ctx context.Context, q *request) error {
 	for {
 		frame, err := c.l.recv(ctx)
 		c.mu.Lock()
-		if err == nil {
+		if c.err != nil { // what was under way has been lost
+		} else if err == nil {
 			c.deliver(frame, q)
 		} else if e := ctx.Err(); e != nil && errors.Is(err, e) {
 			c.reading = false
@@ -259,6 +267,26 @@ func (c *client) handOver() {
 	}
 }
 
+// confirm says that the answer to a request, which handed something over, has come. An error says that the server has taken it back.
+func (q *request) confirm() error {
+	c := q.c
+	ctx, cancel := context.WithTimeout(context.Background(), cancelGrace)
+	defer cancel()
+	var b [24]byte
+	fault.Point("manager.call.unconfirmed")
+	if err := c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opConfirm)), q.id), 0)); err == nil {
+		fault.Point("manager.call.confirmed")
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.l.local() || c.lingers {
+		return nil // over the next link the server is told what was lost, and this is not
+	}
+	c.broken(fmt.Errorf("%w: the server takes no more", ErrLost))
+	return c.gone()
+}
+
 // fail ends the link.
 func (c *client) fail(err error) {
 	c.mu.Lock()
@@ -273,13 +301,16 @@ func (c *client) broken(err error) {
 	}
 	c.err = err
 	for _, q := range c.calls {
+		if !q.done {
+			c.lost = append(c.lost, q.id)
+		}
 		q.poke()
 	}
 	go c.l.close() // it may wait for calls under way
 }
 
-// lost is the error of a call that was under way when the link broke. c.mu is held.
-func (c *client) lost() error {
+// gone is the error of a call that was under way when the link broke. c.mu is held.
+func (c *client) gone() error {
 	switch {
 	case errors.Is(c.err, ErrShutdown), errors.Is(c.err, ErrClosed), errors.Is(c.err, ErrProtocol), errors.Is(c.err, ErrTooLarge), errors.Is(c.err, ErrLimit):
 		return fmt.Errorf("%w: %w", c.err, ErrLost)

@@ -25,7 +25,7 @@ func (s *Server) session(ctx context.Context, h *hello) (*session, error) {
 		return x, nil
 	}
 	x := &session{
-		srv: s, touched: map[*object]struct{}{}, calls: map[uint64]*call{}, undo: map[uint64]func(){}, refs: map[uint64]int{}, pins: map[uint64]uint64{},
+		srv: s, touched: map[*object]struct{}{}, calls: map[uint64]*call{}, gifts: map[uint64]gift{}, refs: map[uint64]int{}, pins: map[uint64]uint64{},
 	}
 	_, _ = rand.Read(x.secret[:])
 	x.ctx, x.cancel = context.WithCancel(s.ctx)
@@ -95,9 +95,7 @@ func (x *session) read(l link) (back bool, err error) {
 			x.cancelCall(id)
 			continue
 		case opConfirm:
-			x.mu.Lock()
-			delete(x.undo, id)
-			x.mu.Unlock()
+			x.confirmed(id)
 			continue
 		}
 		b := head(answer[:0], isDone, id)
@@ -168,7 +166,7 @@ func (x *session) dispatch(what op, id, number uint64, r *reader, b []byte) ([]b
 		return nil, ErrShutdown
 	}
 	if _, ok := o.ent.(leaver); ok {
-		x.touched[o] = struct{}{}
+		x.touch(o)
 	}
 	c := &call{s: x, id: id, obj: o, op: what}
 	b, err := o.ent.do(c, r, b)
@@ -195,6 +193,20 @@ func (x *session) serverOp(what op, id uint64, r *reader, b []byte) ([]byte, err
 	switch what {
 	case opPing:
 		return b, r.err()
+	case opResume:
+		n := r.uint()
+		if n > uint64(len(r.b)) {
+			return nil, refuse(ErrProtocol, "%d calls in a frame of %d bytes", n, len(r.b))
+		}
+		lost := make([]uint64, n)
+		for i := range lost {
+			lost[i] = r.uint()
+		}
+		if err := r.err(); err != nil {
+			return nil, err
+		}
+		x.resume(lost)
+		return b, nil
 	case opNew:
 		if x.srv.over() {
 			return nil, ErrShutdown
@@ -257,7 +269,7 @@ func (x *session) create(id uint64, r *reader, b []byte) ([]byte, error) {
 				}
 				c.given(func() {
 					if x.drop(o.id) {
-						x.srv.release([]uint64{o.id})
+						x.srv.release([]uint64{o.id}, nil)
 					}
 				})
 				return func(b []byte) []byte { return appendUint64(b, o.id) }, nil

@@ -12,7 +12,6 @@ import (
 
 	"github.com/fb2d3dbd/multiproc"
 	"github.com/fb2d3dbd/multiproc/conn"
-	"github.com/fb2d3dbd/multiproc/internal/fault"
 )
 
 // DialOptions are for connecting to a server. Nil and the zero value work.
@@ -44,6 +43,7 @@ type Manager struct {
 	secret  [16]byte
 	dialed  bool
 	closed  bool
+	lost    []uint64 // calls of the session that have got no answer, which the server has not been told of
 	// implicit says that no user has made this Manager: a proxy that has arrived has.
 	implicit bool
 	stop     func() // of the goroutine that keeps the connection alive
@@ -124,6 +124,11 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 			h.silence = 3 * m.o.KeepAlive
 		}
 	}
+	if old := m.cur.Load(); old != nil {
+		old.mu.Lock()
+		m.lost, old.lost = append(m.lost, old.lost...), nil
+		old.mu.Unlock()
+	}
 	for {
 		c, err := conn.Dial(ctx, network, m.address, o)
 		if err != nil {
@@ -151,10 +156,17 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 		}
 		cl := newClient(l)
 		if h.session == 0 {
-			if err := m.referAgain(ctx, cl, old == w.server); err != nil {
-				cl.fail(err)
-				return nil, fmt.Errorf("manager: connect to %s %s: %w", m.network, m.address, err)
+			m.lost = nil
+			err = m.referAgain(ctx, cl, old == w.server)
+		} else {
+			err = m.resume(ctx, cl)
+		}
+		if err != nil {
+			cl.fail(err)
+			if err == errUnsent {
+				err = ErrLost
 			}
+			return nil, fmt.Errorf("manager: connect to %s %s: %w", m.network, m.address, err)
 		}
 		m.cur.Store(cl)
 		if h.silence > 0 {
@@ -163,6 +175,24 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 		}
 		return cl, nil
 	}
+}
+
+// resume tells the server which calls of the session have got no answer, for what the answers handed over this client does not have. m.mu is held.
+func (m *Manager) resume(ctx context.Context, c *client) error {
+	q := m.request(opResume, 0)
+	defer q.release()
+	q.b = appendUint(q.b, len(m.lost))
+	for _, id := range m.lost {
+		q.b = appendUint64(q.b, id)
+	}
+	err := c.do(ctx, q)
+	if err == nil {
+		_, err = q.answer()
+	}
+	if err == nil {
+		m.lost = nil
+	}
+	return err
 }
 
 // referAgain has a new session refer to what this process has proxies of, as far as it is still there: in the child of a fork, or after a session was over. Of another
@@ -257,21 +287,6 @@ func (m *Manager) call(ctx context.Context, q *request) error {
 	}
 	q.release()
 	return err
-}
-
-// confirm says that the answer to a call, which handed something over, has come. If it cannot be said, the server takes it back.
-func (m *Manager) confirm(id uint64) error {
-	c := m.cur.Load()
-	if c == nil {
-		return ErrLost
-	}
-	var b [16]byte
-	fault.Point("manager.call.unconfirmed")
-	if err := c.send(context.Background(), appendUint64(appendUint64(append(b[:0], byte(opConfirm)), id), 0)); err != nil {
-		return ErrLost
-	}
-	fault.Point("manager.call.confirmed")
-	return nil
 }
 
 // Ping asks the server for an answer.

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,8 +14,13 @@ type entity interface {
 	drop() []uint64
 }
 
-// A leaver is an entity that has something of sessions, and is told when one that has used it ends: what it holds is free again.
-type leaver interface{ left(s *session) }
+// A leaver is an entity that has something of sessions.
+type leaver interface {
+	// left is told that a session has ended that has used the entity: what it holds is free again.
+	left(s *session)
+	// lost is told that the answers to calls have not reached the session, which lives on: it does not have what they handed over.
+	lost(s *session, calls map[uint64]bool)
+}
 
 // An object is an entity with a number, and a count of those who refer to it: proxies of sessions, values in other objects, tickets, a name.
 type object struct {
@@ -26,7 +32,7 @@ type object struct {
 	// Guarded by the table's lock.
 	refs int
 	keep time.Time // it is kept until then without anybody who refers to it: a proxy of it is on its way
-	gone bool
+	gone atomic.Bool
 }
 
 // table has the objects of a server.
@@ -162,7 +168,7 @@ func (t *table) release(ids []uint64) {
 
 // end takes an object out of the table if nobody refers to it, and reports whether it did. One that is kept is looked at again later. t.mu is held.
 func (t *table) end(o *object) bool {
-	if o.refs > 0 || o.gone {
+	if o.refs > 0 || o.gone.Load() {
 		return false
 	}
 	if wait := time.Until(o.keep); wait > 0 {
@@ -176,7 +182,7 @@ func (t *table) end(o *object) bool {
 		})
 		return false
 	}
-	o.gone = true
+	o.gone.Store(true)
 	delete(t.all, o.id)
 	return true
 }

@@ -63,11 +63,10 @@ func (m *Manager) create(ctx context.Context, k kind, typ string, o *ObjectOptio
 		if err == nil {
 			err = r.err()
 		}
-		number := q.id
-		q.release()
 		if err == nil && slow[k] {
-			err = m.confirm(number)
+			err = q.confirm()
 		}
+		q.release()
 		if err != nil {
 			return nil, err
 		}

@@ -125,5 +125,5 @@ func (m *Manager) forked() {
 	if c := m.cur.Swap(nil); c != nil {
 		c.abandon()
 	}
-	m.session, m.secret, m.proc, m.stop = 0, [16]byte{}, nil, nil
+	m.session, m.lost, m.secret, m.proc, m.stop = 0, nil, [16]byte{}, nil, nil
 }

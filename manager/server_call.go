@@ -23,6 +23,7 @@ type call struct {
 	//	open       → committed  by the one who makes it count, with the lock that makes it seen
 	//	open       → cancelled  by the client's end of it, which has been answered then
 	fate atomic.Int32
+	gone atomic.Bool // nobody will get the answer: the link that the call came over has ended
 }
 
 // errLater says that a call will be answered when what it waits for has come.
@@ -33,7 +34,7 @@ func head(b []byte, st status, id uint64) []byte {
 	return binary.AppendUvarint(append(b, byte(st)), id)
 }
 
-// wait puts the call among those of its session that wait. cancel is called, once at most, when the client gives the call up or its session ends; it locks what the
+// wait puts the call among those of its session that wait. cancel is called when the client gives the call up, and when its link ends, c.gone set; it locks what the
 // operation locks, and answers the call if it still waits there. The caller holds that lock. A call that waits already waits in another way from then on.
 func (c *call) wait(cancel func()) error {
 	if c.id == 0 {
@@ -64,8 +65,9 @@ func (c *call) answer(err error, body func(b []byte) []byte) {
 // tell sends a frame that does not end the call.
 func (c *call) tell(st status) { c.s.send(head(nil, st, c.id)) }
 
-// given says that the answer hands something over, which undo takes back if the client never says that it has the answer: it has died, or the answer was lost.
-func (c *call) given(undo func()) { c.s.given(c.id, undo) }
+// given says that the answer hands something over, which undo takes back if the client never says that it has the answer: it has died, or the answer was lost. kept,
+// which may be nil, is called when it has it. The caller holds what the operation locks, and answers afterwards.
+func (c *call) given(undo, kept func()) { c.s.given(c.id, gift{undo, kept}) }
 
 const (
 	open int32 = iota

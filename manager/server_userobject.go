@@ -261,7 +261,7 @@ func (e *userEntity) results(c *call, m *method, out []reflect.Value) (func([]by
 		b = appendString(appendUint64(appendBool(b, true), o.id), t.name)
 	}
 	if len(made) > 0 {
-		c.given(giveBack)
+		c.given(giveBack, nil)
 	}
 	return func(dst []byte) []byte { return append(dst, b...) }, nil
 }

@@ -17,23 +17,29 @@ type session struct {
 	ctx    context.Context // ends with the session
 	cancel context.CancelFunc
 
-	// Of the goroutine that reads the link.
-	touched map[*object]struct{} // whose entities are told when the session ends
-
 	mu     sync.Mutex
 	link   link          // nil: none
 	served chan struct{} // closed when nobody serves the link any more
 	over   bool
 	calls  map[uint64]*call  // that wait
-	undo   map[uint64]func() // what was given and not yet confirmed
+	gifts  map[uint64]gift   // what was given and not yet confirmed
 	refs   map[uint64]int    // objects that the client has proxies of, and how many
 	pins   map[uint64]uint64 // tickets for proxies that the client has sent somewhere → their objects
 	linger *time.Timer
 	back   bool // the client has come back, and its old link is to end
 
+	touched map[*object]struct{} // whose entities may have something of the session
+	sweep   int                  // so many of them are too many, unless they all still exist
+
 	out     [][]byte      // what waits to be sent
 	sending bool          // somebody sends
 	drained chan struct{} // closed when nothing is left to be sent, if anybody waits for that
+}
+
+// A gift is what an answer hands over.
+type gift struct {
+	undo func() // takes it back
+	kept func() // the client has it; may be nil
 }
 
 // enter puts a call among those that wait.
@@ -71,20 +77,86 @@ func (s *session) leave(c *call) {
 	s.mu.Unlock()
 }
 
-func (s *session) given(id uint64, undo func()) {
+func (s *session) given(id uint64, g gift) {
 	s.mu.Lock()
-	s.undo[id] = undo
+	s.gifts[id] = g
 	s.mu.Unlock()
+}
+
+// confirmed says that the client has got an answer.
+func (s *session) confirmed(id uint64) {
+	s.mu.Lock()
+	g := s.gifts[id]
+	delete(s.gifts, id)
+	s.mu.Unlock()
+	if g.kept != nil {
+		g.kept()
+	}
 }
 
 // takeBack undoes what was given to a call that was given up.
 func (s *session) takeBack(id uint64) {
 	s.mu.Lock()
-	undo := s.undo[id]
-	delete(s.undo, id)
+	g := s.gifts[id]
+	delete(s.gifts, id)
 	s.mu.Unlock()
-	if undo != nil {
-		undo()
+	if g.undo != nil {
+		g.undo()
+	}
+}
+
+// touch notes that the session may have something of an object's entity. Objects that have ended are forgotten from time to time.
+func (s *session) touch(o *object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, have := s.touched[o]; have || s.over {
+		return
+	}
+	s.touched[o] = struct{}{}
+	if len(s.touched) <= s.sweep {
+		return
+	}
+	for old := range s.touched {
+		if old.gone.Load() {
+			delete(s.touched, old)
+		}
+	}
+	s.sweep = 2*len(s.touched) + 16
+}
+
+// users returns the entities that may have something of the session.
+func (s *session) users() []leaver {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]leaver, 0, len(s.touched))
+	for o := range s.touched {
+		all = append(all, o.ent.(leaver))
+	}
+	return all
+}
+
+// resume takes back what the answers to calls handed over that the client has not got. What else was given it has.
+func (s *session) resume(lost []uint64) {
+	s.mu.Lock()
+	gifts := s.gifts
+	s.gifts = map[uint64]gift{}
+	s.mu.Unlock()
+	ids := make(map[uint64]bool, len(lost))
+	for _, id := range lost {
+		ids[id] = true
+	}
+	for id, g := range gifts {
+		switch {
+		case ids[id]:
+			g.undo()
+		case g.kept != nil:
+			g.kept()
+		}
+	}
+	if len(ids) > 0 {
+		for _, e := range s.users() {
+			e.lost(s, ids)
+		}
 	}
 }
 
@@ -98,26 +170,6 @@ func (s *session) cancelCall(id uint64) {
 	s.mu.Unlock()
 	if cancel != nil {
 		cancel()
-	}
-}
-
-// giveUp cancels every call that waits, and takes back what was given and not confirmed: nobody will get an answer.
-func (s *session) giveUp() {
-	s.mu.Lock()
-	var cancels []func()
-	for _, c := range s.calls {
-		cancels = append(cancels, c.cancel)
-	}
-	s.mu.Unlock()
-	for _, cancel := range cancels {
-		cancel()
-	}
-	s.mu.Lock()
-	undo := s.undo
-	s.undo = map[uint64]func(){}
-	s.mu.Unlock()
-	for _, fn := range undo {
-		fn()
 	}
 }
 
@@ -252,25 +304,37 @@ func (s *session) supersede(ctx context.Context) {
 	}
 }
 
-// detach ends the session's link. If the client may come back, the session waits for it.
+// detach ends the session's link, and every call that waits: nobody will get an answer. If the client may come back, the session waits for it, and it will say which
+// answers it has.
 func (s *session) detach(back bool) {
 	s.mu.Lock()
-	l := s.link
-	s.link = nil
+	l, calls := s.link, s.calls
+	s.link, s.calls = nil, map[uint64]*call{}
 	s.sent()
 	wait := s.srv.o.Linger
 	back, s.back = back || s.back, false
-	if back = back && wait > 0 && s.ctx.Err() == nil; back {
-		s.linger = time.AfterFunc(wait, s.end)
+	back = back && wait > 0 && s.ctx.Err() == nil
+	cancels := make([]func(), 0, len(calls))
+	for _, c := range calls {
+		c.gone.Store(true)
+		cancels = append(cancels, c.cancel)
 	}
 	s.mu.Unlock()
 	if l != nil {
 		l.close()
 	}
-	s.giveUp()
+	for _, cancel := range cancels {
+		cancel()
+	}
 	if !back {
 		s.end()
+		return
 	}
+	s.mu.Lock()
+	if !s.over && s.link == nil {
+		s.linger = time.AfterFunc(wait, s.end)
+	}
+	s.mu.Unlock()
 }
 
 // end ends the session for good: what it holds is released, and what it refers to is let go.
@@ -281,13 +345,15 @@ func (s *session) end() {
 		return
 	}
 	s.over = true
-	refs, pins := s.refs, s.pins
-	s.refs, s.pins = nil, nil
+	refs, pins, gifts := s.refs, s.pins, s.gifts
+	s.refs, s.pins, s.gifts = nil, nil, map[uint64]gift{}
 	s.mu.Unlock()
 	s.cancel()
-	s.giveUp()
-	for o := range s.touched {
-		o.ent.(leaver).left(s)
+	for _, g := range gifts {
+		g.undo()
+	}
+	for _, e := range s.users() {
+		e.left(s)
 	}
 	s.srv.forget(s, refs, pins)
 }

@@ -21,7 +21,7 @@ func (s *Server) Stats() Stats {
 	for _, x := range all {
 		x.mu.Lock()
 		st.Waiting += len(x.calls)
-		st.Held += len(x.undo)
+		st.Held += len(x.gifts)
 		x.mu.Unlock()
 	}
 	s.table.mu.RLock()

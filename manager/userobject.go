@@ -114,7 +114,7 @@ func (o *Object) results(q *request, out *reader) (all []any, err error) {
 		err = out.err()
 	}
 	if given {
-		if e := o.r.m.confirm(q.id); err == nil {
+		if e := q.confirm(); err == nil {
 			err = e
 		}
 	}

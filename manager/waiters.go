@@ -1,25 +1,23 @@
 package manager
 
-// waiters are calls that wait for the same, the longest first.
-type waiters []*call
+// waiters are those who wait for the same, the longest first.
+type waiters[W comparable] []W
 
-func (w *waiters) add(c *call) { *w = append(*w, c) }
+func (w *waiters[W]) add(x W) { *w = append(*w, x) }
 
-// take removes and returns the first.
-func (w *waiters) take() *call {
-	if len(*w) == 0 {
-		return nil
-	}
-	c := (*w)[0]
-	(*w)[0] = nil
+// take removes and returns the first. There is one.
+func (w *waiters[W]) take() W {
+	var none W
+	x := (*w)[0]
+	(*w)[0] = none
 	*w = (*w)[1:]
-	return c
+	return x
 }
 
-// remove takes a call out, and reports whether it was there.
-func (w *waiters) remove(c *call) bool {
+// remove takes one out, and reports whether it was there.
+func (w *waiters[W]) remove(x W) bool {
 	for i, have := range *w {
-		if have == c {
+		if have == x {
 			*w = append((*w)[:i:i], (*w)[i+1:]...)
 			return true
 		}
@@ -28,7 +26,7 @@ func (w *waiters) remove(c *call) bool {
 }
 
 // all removes and returns them all.
-func (w *waiters) all() []*call {
+func (w *waiters[W]) all() []W {
 	list := *w
 	*w = nil
 	return list

@@ -40,6 +40,7 @@ const (
 	opPin
 	opDelete
 	opStats
+	opResume // over a new link, before anything else: which calls have got no answer
 
 	opGet op = iota + 20 // the operations of objects
 	opSet
