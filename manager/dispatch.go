@@ -269,9 +269,9 @@ func (x *session) create(id uint64, r *reader, b []byte) ([]byte, error) {
 				}
 				c.given(func() {
 					if x.drop(o.id) {
-						x.srv.release([]uint64{o.id}, nil)
+						x.srv.release([]uint64{o.id})
 					}
-				})
+				}, nil)
 				return func(b []byte) []byte { return appendUint64(b, o.id) }, nil
 			})
 		}

@@ -292,7 +292,7 @@ func (t *table) dropAll() {
 	all := t.all
 	t.all, t.names = map[uint64]*object{}, map[string]*object{}
 	for _, o := range all {
-		o.gone = true
+		o.gone.Store(true)
 	}
 	t.mu.Unlock()
 	for _, o := range all {
