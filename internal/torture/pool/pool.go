@@ -168,9 +168,9 @@ func (r *run) harm(p *pool.Pool[task, []byte], rng *rand.Rand, stop <-chan struc
 			_ = w.Kill() // it may have ended
 			continue
 		}
-		if pause(w) {
+		if torture.Pause(w) {
 			time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
-			resume(w)
+			torture.Resume(w)
 			r.mu.Lock()
 			r.res.Stops++
 			r.mu.Unlock()
