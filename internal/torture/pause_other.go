@@ -4,11 +4,8 @@ package torture
 
 import "os"
 
-// A Victim is a process that is stopped for a while.
-type Victim interface{ Signal(sig os.Signal) error }
-
 // Pause does nothing: there are no crash points here.
-func Pause(p Victim) bool { return false }
+func Pause(p interface{ Signal(sig os.Signal) error }) bool { return false }
 
 // Resume does nothing.
-func Resume(p Victim) {}
+func Resume(p interface{ Signal(sig os.Signal) error }) {}
