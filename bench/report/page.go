@@ -100,6 +100,27 @@ func (p *page) targets() {
 	}
 }
 
+// Columns returns the implementations that the overview has columns of: those of three scenarios at least, where there are more than
+// would fit.
+func (p *page) Columns() []string {
+	if len(p.Impls) <= 8 {
+		return p.Impls
+	}
+	count := map[string]int{}
+	for _, sc := range p.Single() {
+		seen := map[string]bool{}
+		for _, b := range sc.Blocks {
+			for _, r := range b.Rows {
+				if !seen[r.Impl] {
+					seen[r.Impl] = true
+					count[r.Impl]++
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(p.Impls), func(im string) bool { return count[im] < 3 })
+}
+
 // Tally counts the targets that were reached.
 func (p *page) Tally() string { return stats.Tally(p.Targets) }
 
@@ -209,7 +230,7 @@ func (p *page) alarms() {
 		}
 	}
 	if skipped := bench.SkippedScenarios(p.Troubles); len(skipped) > 0 {
-		p.Notices = append(p.Notices, "The time given for the run was used up before everything was measured. These scenarios lack as many implementations: "+strings.Join(skipped, ", ")+".")
+		p.Notices = append(p.Notices, "The time given for the run was used up before everything was measured. These scenarios lack as many implementations: "+stats.Few(skipped, 8)+".")
 	}
 	for _, r := range p.Runs {
 		if r.Interrupted {

@@ -130,6 +130,8 @@ func (o Outcome) Interval() string {
 		return ""
 	case o.Bound == bench.Within:
 		return Interval(o.Measured)
+	case o.Metric != "":
+		return o.Measured.bracket(o.value(o.Measured.Lo) + "–" + o.value(o.Measured.Hi))
 	}
 	return TimesInterval(o.Measured)
 }
