@@ -87,6 +87,30 @@ func (t logTicks) Ticks(min, max float64) []plot.Tick {
 	return ticks
 }
 
+// binaryTicks places ticks on a logarithmic axis at powers of two: every one of them, or every second one, and so on.
+type binaryTicks struct {
+	format func(float64) string
+	most   int // labels at the most
+}
+
+// Ticks returns the ticks between min and max.
+func (t binaryTicks) Ticks(min, max float64) []plot.Tick {
+	lo, hi := int(math.Ceil(math.Log2(min))), int(math.Floor(math.Log2(max)))
+	every := 1
+	for (hi-lo)/every >= t.most {
+		every++
+	}
+	var ticks []plot.Tick
+	for e := lo; e <= hi; e += every {
+		v := math.Ldexp(1, e)
+		ticks = append(ticks, plot.Tick{Value: v, Label: t.format(v)})
+	}
+	if len(ticks) == 0 {
+		ticks = append(ticks, plot.Tick{Value: min, Label: t.format(min)})
+	}
+	return ticks
+}
+
 // logAxis makes an axis logarithmic from lo to hi with some room on either side.
 func logAxis(a *plot.Axis, lo, hi float64, t logTicks) {
 	if lo <= 0 || hi <= 0 || lo > hi {

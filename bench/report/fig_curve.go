@@ -43,8 +43,10 @@ func curve(c stats.Curve, a *stats.Analysis) figure {
 		id: "curve-" + slug(c.What), title: c.What + " by number of workers",
 		caption: fmt.Sprintf("What becomes of %s when more and more workers contend: rate and latencies are logarithmic, the bars are 95 %% intervals, and a cross marks where an "+
 			"implementation collapses, that is where its rate is less than half of the best that fewer workers had, of two at least; the dotted line is the number of CPUs.", c.What),
-		doubt: "Open marks were taken with the CPUs far from each other. With more workers than CPUs the scheduler's time slices decide fairness and the longest latencies, " +
-			"and a sample that is not long beside them says little of either.",
+		doubt: "With more workers than CPUs the scheduler's time slices decide fairness and the longest latencies, and a sample that is not long beside them says little of either.",
+	}
+	if settle(panels) {
+		f.doubt = "Open marks were taken with the CPUs far from each other: do not compare one with a filled one. " + f.doubt
 	}
 	return panelFigure(f, panels, impls, a.Impls, workers, cpusOf(a.Samples))
 }
@@ -76,6 +78,7 @@ func footprints(a *stats.Analysis) map[string]figure {
 		{bench.P50, "half of the operations take up to (p50)", tickTime},
 		{bench.P99, "99 % of the operations take up to (p99)", tickTime},
 		{bench.P999, "99.9 % of the operations take up to (p99.9)", tickTime},
+		{bench.MaxLatency, "the longest operation", tickTime},
 		{bench.Proportional, "memory, shared pages once", tickBytes},
 		{bench.GCPauseMax, "longest pause of the garbage collector", tickTime},
 		{bench.GCTime, "CPU time of the garbage collector", tickTime},
@@ -89,7 +92,7 @@ func footprints(a *stats.Analysis) map[string]figure {
 			workers = append(workers, float64(n))
 		}
 		for _, sh := range shown {
-			pn := panel{name: sh.title, log: true, format: sh.format}
+			pn := panel{name: sh.title, log: true, format: sh.format, binary: sh.name == bench.Proportional}
 			for _, l := range s.Lines {
 				for _, p := range l.Points {
 					if v := p.Figure(sh.name); v.N > 0 && v.Lo > 0 {

@@ -14,6 +14,7 @@ type panel struct {
 	lines  []series
 	log    bool
 	format func(float64) string // of the y axis
+	binary bool                 // ticks of a logarithmic y axis stand at powers of two
 	top    float64              // of a y axis that is not logarithmic
 }
 
@@ -68,6 +69,9 @@ func (pn panel) draw(c canvas, all []string, workers []float64, cpus int) {
 	if pn.log {
 		lo, hi := extent(pn.lines)
 		logAxis(&p.Y, lo, hi, logTicks{pn.format, 6})
+		if pn.binary {
+			p.Y.Tick.Marker = binaryTicks{pn.format, 6}
+		}
 	} else {
 		p.Y.Min, p.Y.Max = 0, pn.top
 		var ticks plot.ConstantTicks
@@ -82,6 +86,30 @@ func (pn panel) draw(c canvas, all []string, workers []float64, cpus int) {
 	}
 	p.Add(lineChart{pn.lines, all, 0})
 	drawLines(c, p, "workers", pn.name)
+}
+
+// settle makes the marks of panels that were all taken with the CPUs far from each other ordinary ones, which tell implementations
+// apart, and reports whether some, but not all, were.
+func settle(panels []panel) (mixed bool) {
+	open, closed := false, false
+	for _, pn := range panels {
+		for _, s := range pn.lines {
+			for _, pt := range s.points {
+				open, closed = open || pt.open, closed || !pt.open
+			}
+		}
+	}
+	if open && closed {
+		return true
+	}
+	for _, pn := range panels {
+		for _, s := range pn.lines {
+			for i := range s.points {
+				s.points[i].open = false
+			}
+		}
+	}
+	return false
 }
 
 // cpuLine is an upright line at the number of CPUs.

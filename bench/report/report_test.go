@@ -220,7 +220,7 @@ func TestPageShowsEverything(t *testing.T) {
 	for _, want := range []string{
 		"cpython is missing on this machine: no python3 of at least 3.11 (lock/uncontended, start/spawn)",
 		"multiproc of lock/uncontended failed: exit status 1: <script>alert(1)</script>",
-		"All implementations found the same: digest 11789f41 by multiproc, goroutine; 7711 files.",
+		"All implementations of wordcount found the same: digest 11789f41 by multiproc, goroutine; 7711 files.",
 		"AMD <EPYC>", "CPython 3.13.0", "go1.26.0", "one thing called start/spawn", "slow implementations fewer",
 		"2 of 16 samples stand in no table",
 	} {

@@ -68,8 +68,9 @@ var looks = map[string]look{
 	"cfork":          {shade{"i-cfork", "#4E5B8C", "#A3B0E8"}, strokes{2, 0}},
 	"pipe-polled":    {shade{"i-pipe-polled", "#B89010", "#F0D070"}, strokes{3, 0}},
 	"pthread-robust": {shade{"i-pthread-robust", "#D9527A", "#FFB0C4"}, polygon{3, 0.75}},
-	"futex":          {shade{"i-futex", "#00798C", "#5CC8DC"}, strokes{2, 0}},
+	"futex":          {shade{"i-futex", "#8A2BA8", "#DDA0F0"}, strokes{2, 0}},
 	"mq":             {shade{"i-mq", "#5B3FA8", "#9F86F0"}, polygon{5, 0.75}},
+	"eventfd":        {shade{"i-eventfd", "#8A5A44", "#D9AE98"}, polygon{3, 0.25}},
 	"crings":         {shade{"i-crings", "#707B86", "#E3E8EE"}, hollow{}},
 }
 

@@ -11,7 +11,7 @@ import (
 // so on.
 type Curve struct {
 	What    string
-	Doc     string // of the first scenario
+	Doc     string // of the scenario with the most workers
 	Workers []int  // ascending
 	Lines   []CurveLine
 }
@@ -84,8 +84,11 @@ func curves(scenarios []Scenario) []Curve {
 		}
 		i := slices.IndexFunc(list, func(c Curve) bool { return c.What == what })
 		if i < 0 {
-			list = append(list, Curve{What: what, Doc: sc.Doc})
+			list = append(list, Curve{What: what})
 			i = len(list) - 1
+		}
+		if c := &list[i]; len(c.Workers) == 0 || workers > slices.Max(c.Workers) {
+			c.Doc = sc.Doc
 		}
 		list[i].add(sc, workers)
 	}
