@@ -172,6 +172,7 @@ func startScenarios() []Scenario {
 		},
 		{
 			Name: "start/forkserver-1GiB-parent",
+			Long: true,
 			Doc:  "start/forkserver where the process that asks has a heap of 1 GiB; cfork has to copy it",
 			Impls: []Impl{
 				multiprocReady("multiproc", startArg{Method: multiproc.ForkServer, Heap: 1024}, mib, 0), cImpl("cfork", "fork", 1024), goroutineStart(),

@@ -320,6 +320,7 @@ func heat(r *stats.Row) string {
 }
 
 // Names that the template shows.
-func (*page) FarLimit() int       { return bench.FarRoundTrip }
-func (*page) ResultsName() string { return bench.ResultsFile }
-func (*page) RecordName() string  { return bench.RecordFile }
+func (*page) FarLimit() int          { return bench.FarRoundTrip }
+func (*page) ResultsName() string    { return bench.ResultsFile }
+func (*page) RecordName() string     { return bench.RecordFile }
+func (*page) BenchmarksName() string { return BenchmarksFile }

@@ -15,8 +15,11 @@ import (
 	"github.com/fb2d3dbd/multiproc/bench/stats"
 )
 
-// PageFile is the name of the page in a report folder.
-const PageFile = "index.html"
+// Names of files of a report folder: the page, and the samples for benchstat, which the caller writes.
+const (
+	PageFile       = "index.html"
+	BenchmarksFile = "benchmarks.txt"
+)
 
 var (
 	//go:embed page.html

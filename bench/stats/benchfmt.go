@@ -24,6 +24,11 @@ func (b *BenchWriter) Write(s bench.Sample) error {
 		Iters:  s.Ops,
 		Values: []benchfmt.Value{{Value: s.Value, Unit: s.Unit}, {Value: s.ControlNs, Unit: "control-ns"}},
 	}
+	for _, f := range figureNames {
+		if v, ok := s.Metric(f.name); ok {
+			res.Values = append(res.Values, benchfmt.Value{Value: v, Unit: f.name})
+		}
+	}
 	config := func(key, value string) {
 		if value != "" {
 			res.Config = append(res.Config, benchfmt.Config{Key: key, Value: []byte(value), File: true})
@@ -40,6 +45,17 @@ func (b *BenchWriter) Write(s bench.Sample) error {
 	config("regime", string(s.Regime))
 	res.Name = benchfmt.Name(BenchName(s, procs))
 	return b.w.Write(res)
+}
+
+// WriteBenchmarks writes samples in the Go benchmark format.
+func WriteBenchmarks(w io.Writer, samples []bench.Sample) error {
+	b := NewBenchWriter(w)
+	for _, s := range samples {
+		if err := b.Write(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // BenchName returns a sample's name in the Go benchmark format, without the word Benchmark. It is the name that go test

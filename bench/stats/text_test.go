@@ -125,12 +125,10 @@ func TestWriteComparison(t *testing.T) {
 // TestBenchFormat reads what is written with the reader that benchstat uses.
 func TestBenchFormat(t *testing.T) {
 	samples := samplesOf("queue/spsc/64B", "multiproc", []bench.Regime{bench.Near, bench.Far}, 17.25, 60)
+	samples[1].Extra = map[string]string{bench.P99: "1250", "digest": "aa"}
 	var b bytes.Buffer
-	w := NewBenchWriter(&b)
-	for _, s := range samples {
-		if err := w.Write(s); err != nil {
-			t.Fatal(err)
-		}
+	if err := WriteBenchmarks(&b, samples); err != nil {
+		t.Fatal(err)
 	}
 	r := benchfmt.NewReader(&b, "test")
 	for i := 0; r.Scan(); i++ {
@@ -144,6 +142,9 @@ func TestBenchFormat(t *testing.T) {
 		}
 		if v, ok := res.Value("sec/op"); !ok || math.Abs(v*1e9-s.Value) > 1e-9 {
 			t.Errorf("value %v, want %v", v, s.Value/1e9)
+		}
+		if v, ok := res.Value("p99-sec"); ok != (i == 1) || ok && math.Abs(v-1250e-9) > 1e-15 {
+			t.Errorf("p99 %v, %v", v, ok)
 		}
 		if got := res.GetConfig("regime"); got != string(s.Regime) {
 			t.Errorf("regime %q, want %q", got, s.Regime)

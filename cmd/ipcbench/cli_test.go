@@ -98,7 +98,7 @@ func TestQuickMakesAReport(t *testing.T) {
 	if status != exitOK {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	for _, name := range []string{bench.ResultsFile, bench.RecordFile, "index.html", "samples-lock-uncontended.svg", "control.svg"} {
+	for _, name := range []string{bench.ResultsFile, bench.RecordFile, "index.html", "benchmarks.txt", "samples-lock-uncontended.svg", "control.svg"} {
 		if bench.CPUs() < 2 && name == "control.svg" {
 			continue
 		}

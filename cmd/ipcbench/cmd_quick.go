@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,13 @@ func (t *tool) conclude(dir string, samples []bench.Sample, runs []*bench.Run) e
 		return err
 	}
 	if err := bench.WriteRecord(dir, runs); err != nil {
+		return err
+	}
+	var lines bytes.Buffer
+	if err := stats.WriteBenchmarks(&lines, samples); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, report.BenchmarksFile), lines.Bytes(), 0o644); err != nil {
 		return err
 	}
 	page, err := report.Write(dir, a, runs)
