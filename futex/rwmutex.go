@@ -225,7 +225,7 @@ func (l *RWMutex) MarkConsistent() error {
 // Holder returns the token of the process that holds the lock for writing; held is false when nobody does.
 func (l *RWMutex) Holder() (owner uint32, held bool) {
 	w := atomic.LoadUint32(l.writer)
-	if w&holds == 0 {
+	if _, err := l.self(); w&holds == 0 || err != nil { // closed here, the word is nobody's
 		return 0, false
 	}
 	return w >> ownerShift, true

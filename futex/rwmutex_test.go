@@ -71,6 +71,23 @@ func TestRWMutex(t *testing.T) {
 	ok(t, c.RLock(t.Context()))
 }
 
+// Who has closed the memory sees no holder: what stands there is no longer the lock's.
+func TestRWMutexHolder(t *testing.T) {
+	var all folk
+	l := newRW(t, 2, all.one(1), all.one(2))
+	if owner, held := l[1].Holder(); owner != 0 || held {
+		t.Errorf("a free lock is held by %d, %v", owner, held)
+	}
+	ok(t, l[0].TryLock())
+	if owner, held := l[1].Holder(); owner != 1 || !held {
+		t.Errorf("the lock is held by %d, %v", owner, held)
+	}
+	all.leave(2)
+	if owner, held := l[1].Holder(); owner != 0 || held {
+		t.Errorf("in closed memory the lock is held by %d, %v", owner, held)
+	}
+}
+
 // A writer that dies while it writes leaves damage, one that waits none; a reader harms nobody.
 func TestRWMutexOfTheDead(t *testing.T) {
 	var all folk

@@ -144,7 +144,8 @@ func (p *Pool[In, Out]) With(o *CallOptions) *Pool[In, Out] {
 // Close ends the intake: later calls return ErrClosed; what was begun is finished, and then the workers leave.
 func (p *Pool[In, Out]) Close() error { return p.e.close() }
 
-// Join waits until a closed pool has done all its work and its workers have left, or ctx ends.
+// Join waits until a closed pool has done all its work and its workers have left, or ctx ends. A worker that somebody has stopped (SIGSTOP) is
+// waited for like one that is slow; Terminate ends it.
 func (p *Pool[In, Out]) Join(ctx context.Context) error { return p.e.join(ctx) }
 
 // Terminate ends the workers at once. Tasks that have not ended get ErrTerminated. It returns when the workers are gone. A second Terminate, and one

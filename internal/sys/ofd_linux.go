@@ -10,20 +10,7 @@ import (
 // the last mapping made through it are gone. That is the proof of death that package owner stands on.
 
 // TryLockByte takes the exclusive lock of the byte at off for fd's description. It reports false when another holds it.
-func TryLockByte(fd int, off int64) (bool, error) {
-	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: off, Len: 1}
-	for {
-		switch err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l); err {
-		case nil:
-			return true, nil
-		case unix.EAGAIN, unix.EACCES:
-			return false, nil
-		case unix.EINTR:
-		default:
-			return false, err
-		}
-	}
-}
+func TryLockByte(fd int, off int64) (bool, error) { return TryLockRange(fd, off, 1) }
 
 // UnlockByte releases the byte at off.
 func UnlockByte(fd int, off int64) error {
