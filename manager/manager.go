@@ -323,9 +323,13 @@ func (m *Manager) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	_ = m.proc.Interrupt()
-	if err := m.proc.Wait(ctx); errors.Is(err, ctx.Err()) && ctx.Err() != nil {
+	err := m.proc.Wait(ctx)
+	if errors.Is(err, ctx.Err()) && ctx.Err() != nil {
 		_ = m.proc.Kill()
 		_ = m.proc.Wait(context.Background())
+	}
+	if err != nil { // it did not end in order
+		return unlinkLeft(m.serverID())
 	}
 	return nil
 }
@@ -370,5 +374,8 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 		_ = m.proc.Wait(context.Background())
 	}
 	m.end()
+	if err != nil { // it did not end in order
+		err = errors.Join(err, unlinkLeft(m.serverID()))
+	}
 	return err
 }
