@@ -9,6 +9,7 @@ import (
 	"github.com/fb2d3dbd/multiproc"
 	"github.com/fb2d3dbd/multiproc/conn"
 	"github.com/fb2d3dbd/multiproc/internal/failure"
+	"github.com/fb2d3dbd/multiproc/pool"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
@@ -83,7 +84,7 @@ func init() {
 var codes = []error{
 	ErrProtocol, ErrClosed, ErrShutdown, ErrGone, ErrName, ErrKey, ErrIndex, ErrValue, ErrUnknown, ErrLimit, ErrTooLarge, ErrEmpty, ErrFull, ErrLocked,
 	ErrNotOwner, ErrOwnerDied, ErrBound, ErrBrokenBarrier, ErrNotHeld, context.Canceled, errors.ErrUnsupported, os.ErrNotExist, ErrServer, ErrLost,
-	shm.ErrNoMemory,
+	shm.ErrNoMemory, pool.ErrTerminated, pool.ErrOpen, pool.ErrBroken, pool.ErrEncoding,
 }
 
 // A RemoteError is an error that a user's function or method returned in the server, or its panic: its text and type, the stack of a panic, and in Err the error itself,

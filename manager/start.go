@@ -12,6 +12,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc"
 	"github.com/fb2d3dbd/multiproc/conn"
+	"github.com/fb2d3dbd/multiproc/internal/failure"
 )
 
 // Options are for starting a server in a process of its own. Nil and the zero value work.
@@ -46,7 +47,8 @@ type limits struct {
 }
 
 // NewSetup registers a function under a unique name, for use in a package-level variable: what a server's process does before clients can use it, such as to listen on a
-// network, with TLS, or to make objects that others find by their names, by [Server.Dial]. An error ends the server.
+// network, with TLS, or to make objects that others find by their names, by [Server.Dial]. An error or a panic ends the server, and is a [*RemoteError] for who
+// has started it.
 func NewSetup[A any](name string, fn func(ctx context.Context, s *Server, arg A) error) *Setup[A] {
 	return &Setup[A]{multiproc.NewTarget("manager:"+name, func(ctx context.Context, a startArg[A]) error {
 		return runServer(ctx, a.Limits, a.Drain, a.Ready, func(s *Server) error { return fn(ctx, s, a.Arg) })
@@ -104,7 +106,15 @@ func (s *Setup[A]) Start(ctx context.Context, arg A, o *Options) (*Manager, erro
 }
 
 func (s *Setup[A]) connect(ctx context.Context, p *multiproc.Process, c *conn.Conn, network string, key []byte) (*Manager, error) {
-	address, err := conn.Recv[string](ctx, c)
+	is, err := conn.Recv[readiness](ctx, c)
+	if err == nil && len(is.Failure) > 0 {
+		_ = p.Wait(ctx) // with an error that says less
+		failed, err := failure.From(is.Failure)
+		if err != nil {
+			return nil, refuse(ErrProtocol, "%v", err)
+		}
+		return nil, fmt.Errorf("manager: the server did not start: %w", failed)
+	}
 	if err != nil {
 		if err == io.EOF { // it has ended, or is about to
 			if exit := p.Wait(ctx); exit != nil {
@@ -114,7 +124,7 @@ func (s *Setup[A]) connect(ctx context.Context, p *multiproc.Process, c *conn.Co
 		}
 		return nil, fmt.Errorf("manager: start a server: %w", err)
 	}
-	m, err := Dial(ctx, network, address, &DialOptions{Key: key})
+	m, err := Dial(ctx, network, is.Address, &DialOptions{Key: key})
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +146,11 @@ func runServer(ctx context.Context, l limits, drain time.Duration, ready *conn.C
 	if err != nil {
 		return err
 	}
-	if err := setup(s); err != nil {
-		return err
+	if f := setUp(s, setup); f != nil {
+		_ = ready.Send(ctx, readiness{Failure: f.Append(nil)})
+		return fmt.Errorf("the setup: %s", f.Text)
 	}
-	if err := ready.Send(ctx, a.String()); err != nil {
+	if err := ready.Send(ctx, readiness{Address: a.String()}); err != nil {
 		return err
 	}
 	_ = ready.Close()
@@ -150,6 +161,25 @@ func runServer(ctx context.Context, l limits, drain time.Duration, ready *conn.C
 		return err
 	}
 	return nil // what a user's function does no more than that is waited for
+}
+
+// readiness is what a server's process says of itself: its address, or the setup's error or panic, a failure.Record.
+type readiness struct {
+	Address string
+	Failure []byte
+}
+
+// setUp runs the setup and returns how it failed, if it did.
+func setUp(s *Server, setup func(s *Server) error) (f *failure.Record) {
+	defer func() {
+		if v := recover(); v != nil {
+			f = failure.OfPanic(v)
+		}
+	}()
+	if err := setup(s); err != nil {
+		return failure.Of(err)
+	}
+	return nil
 }
 
 // Dial connects this process to the server itself, as a client like others: to make objects that they find by their names.
