@@ -59,7 +59,7 @@ func TestClientKilled(t *testing.T) {
 		check(t, d.Set(ctx, 1, "one"))
 		for round := range 5 {
 			up := must[*multiproc.Event](t)(multiproc.NewEvent())
-			p, err := use.Start(ctx, user{d, l, 10 + round, up}, nil)
+			p, err := use.Start(ctx, user{d, l, 10 + round, up}, process)
 			check(t, err)
 			check(t, up.Wait(ctx))
 			check(t, p.Kill())

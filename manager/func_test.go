@@ -94,7 +94,7 @@ func dialed(t *testing.T, network string) *manager.Manager {
 	ctx := proctest.Context(t)
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
-	local, err := atServer.Start(ctx, network, &manager.Options{Server: manager.ServerOptions{Key: key}})
+	local, err := atServer.Start(ctx, network, options(&manager.Options{Server: manager.ServerOptions{Key: key}}))
 	check(t, err)
 	t.Cleanup(func() { check(t, local.Close()) })
 	a, err := manager.NewValue(ctx, local, &manager.ObjectOptions{Name: "address", Existing: true}, "")
@@ -169,7 +169,7 @@ func (d *door) Close() error {
 // An object that can be closed is, once: with its last proxy, after its last method, with its server.
 func TestTypeClose(t *testing.T) {
 	ctx := proctest.Context(t)
-	m, err := manager.Start(ctx, nil)
+	m, err := manager.Start(ctx, options(nil))
 	check(t, err)
 	defer m.Close()
 	file := t.TempDir() + "/closed"

@@ -25,7 +25,7 @@ func setMethod() {
 // start starts a server in a process of its own, which ends with the test.
 func start(t testing.TB, o *manager.Options) *manager.Manager {
 	t.Helper()
-	m, err := manager.Start(proctest.Context(t), o)
+	m, err := manager.Start(proctest.Context(t), options(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +36,20 @@ func start(t testing.TB, o *manager.Options) *manager.Manager {
 	})
 	return m
 }
+
+// options allows what a test needs to fork: the goroutines of package testing.
+func options(o *manager.Options) *manager.Options {
+	var c manager.Options
+	if o != nil {
+		c = *o
+	}
+	if c.Process == nil {
+		c.Process = process
+	}
+	return &c
+}
+
+var process = &multiproc.ProcessOptions{AllowForkall: true}
 
 // networks calls fn with a Manager for each way to talk to a server on this machine.
 func networks(t *testing.T, fn func(t *testing.T, m *manager.Manager)) {

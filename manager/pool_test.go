@@ -106,7 +106,7 @@ func TestPool(t *testing.T) {
 			t.Error(err)
 		}
 		// another process uses it
-		c, err := applier.Start(ctx, p, nil)
+		c, err := applier.Start(ctx, p, process)
 		check(t, err)
 		check(t, c.Wait(ctx))
 		check(t, p.CloseIntake(ctx))

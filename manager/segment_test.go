@@ -84,7 +84,7 @@ func TestSegment(t *testing.T) {
 		for _, die := range []bool{false, true} {
 			x, names := makeMemory(t, m)
 			x.Die = die
-			p, err := fill.Start(ctx, x, nil)
+			p, err := fill.Start(ctx, x, process)
 			check(t, err)
 			if err := p.Wait(ctx); (err != nil) != die {
 				t.Fatal(err)
@@ -138,7 +138,7 @@ func TestSegmentServerEnds(t *testing.T) {
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
-			m, err := manager.Start(ctx, nil)
+			m, err := manager.Start(ctx, options(nil))
 			check(t, err)
 			x, names := makeMemory(t, m)
 			check(t, end(m))

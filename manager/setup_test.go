@@ -77,7 +77,7 @@ var initializer = manager.NewSetup("manager_test.initializer", func(ctx context.
 // What an initializer makes is there when the server is.
 func TestInitializer(t *testing.T) {
 	ctx := proctest.Context(t)
-	m, err := initializer.Start(ctx, setupArg{N: 42, Text: []string{"a", "b"}}, nil)
+	m, err := initializer.Start(ctx, setupArg{N: 42, Text: []string{"a", "b"}}, options(nil))
 	check(t, err)
 	defer m.Close()
 	v, err := manager.NewValue(ctx, m, &manager.ObjectOptions{Name: "n", Existing: true}, 0)
@@ -96,19 +96,19 @@ func TestInitializer(t *testing.T) {
 func TestInitializerFails(t *testing.T) {
 	ctx := proctest.Context(t)
 	var remote *manager.RemoteError
-	if _, err := initializer.Start(ctx, setupArg{How: "error"}, nil); !errors.Is(err, errTooMuch) || !errors.As(err, &remote) || !strings.Contains(err.Error(), "setup: too much") {
+	if _, err := initializer.Start(ctx, setupArg{How: "error"}, options(nil)); !errors.Is(err, errTooMuch) || !errors.As(err, &remote) || !strings.Contains(err.Error(), "setup: too much") {
 		t.Error(err)
 	}
-	if _, err := initializer.Start(ctx, setupArg{How: "panic"}, nil); !errors.As(err, &remote) || !remote.Panic || !strings.Contains(remote.Stack, "setup_test.go") {
+	if _, err := initializer.Start(ctx, setupArg{How: "panic"}, options(nil)); !errors.As(err, &remote) || !remote.Panic || !strings.Contains(remote.Stack, "setup_test.go") {
 		t.Error(err)
 	}
 	var exit *multiproc.ExitError
-	if _, err := initializer.Start(ctx, setupArg{How: "die"}, nil); !errors.As(err, &exit) {
+	if _, err := initializer.Start(ctx, setupArg{How: "die"}, options(nil)); !errors.As(err, &exit) {
 		t.Error(err)
 	}
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	if _, err := initializer.Start(short, setupArg{How: "wait"}, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := initializer.Start(short, setupArg{How: "wait"}, options(nil)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	if n := len(multiproc.ActiveChildren()); n != 0 {
@@ -166,7 +166,7 @@ type documentArg struct {
 }
 
 func runDocument(ctx context.Context, o *manager.Options) (d map[any]any, l []int, err error) {
-	m, err := manager.Start(ctx, o)
+	m, err := manager.Start(ctx, options(o))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +179,7 @@ func runDocument(ctx context.Context, o *manager.Options) (d map[any]any, l []in
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := document.Start(ctx, documentArg{dict, list}, nil)
+	p, err := document.Start(ctx, documentArg{dict, list}, process)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -200,9 +200,6 @@ func TestDocument(t *testing.T) {
 	for _, method := range multiproc.StartMethods() {
 		for _, network := range networks {
 			t.Run(string(method)+"/"+network, func(t *testing.T) {
-				if method == multiproc.Fork && os.Getenv(methodVariable) != string(multiproc.Fork) {
-					t.Skip("other goroutines run here: see TestEveryMethod")
-				}
 				ctx := multiproc.WithStartMethod(proctest.Context(t), method)
 				d, l, err := runDocument(ctx, &manager.Options{Network: network})
 				if got := fmt.Sprint(d, l); got != want || err != nil {

@@ -237,7 +237,7 @@ func TestTypeContext(t *testing.T) {
 		}
 		waits(0)
 		// and with the client
-		p, err := waiter.Start(ctx, c, nil)
+		p, err := waiter.Start(ctx, c, process)
 		check(t, err)
 		waits(1)
 		check(t, p.Kill())
@@ -307,7 +307,7 @@ func TestTypeResultsThatAreObjects(t *testing.T) {
 		check(t, err)
 		check(t, d.Set(ctx, "x", x.(*manager.Object)))
 		check(t, x.(*manager.Object).Close())
-		p, err := holder.Start(ctx, holderArg{c, d}, nil)
+		p, err := holder.Start(ctx, holderArg{c, d}, process)
 		check(t, err)
 		if err := p.Wait(ctx); err == nil {
 			t.Error("the child came back")
@@ -370,7 +370,7 @@ func TestTypeConcurrently(t *testing.T) {
 	const processes, goroutines, calls = 3, 4, 50
 	var all []*multiproc.Process
 	for range processes {
-		p, err := adder.Start(ctx, adderArg{c, goroutines, calls}, nil)
+		p, err := adder.Start(ctx, adderArg{c, goroutines, calls}, process)
 		check(t, err)
 		all = append(all, p)
 	}
