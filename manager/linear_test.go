@@ -169,8 +169,8 @@ func history(t *testing.T, clients int, steps int, do func(client int, ctx conte
 	return all
 }
 
-// clients are connections to one server, over every transport.
-func clients(t *testing.T) (s *manager.Server, all []*manager.Manager) {
+// clientsOfAll are connections to one server, over every transport.
+func clientsOfAll(t *testing.T) (s *manager.Server, all []*manager.Manager) {
 	s = serve(t, nil)
 	for _, transport := range transports {
 		all = append(all, dial(t, s, transport))
@@ -190,7 +190,7 @@ func judge(t *testing.T, m porcupine.Model, all []porcupine.Operation) {
 
 // TestDictLinearizable checks histories of a dictionary that clients over all transports use, of which some calls are given up.
 func TestDictLinearizable(t *testing.T) {
-	_, ms := clients(t)
+	_, ms := clientsOfAll(t)
 	for round := range 5 {
 		var ds []*manager.Dict[int, int]
 		for _, m := range ms {
@@ -259,7 +259,7 @@ var listModel = porcupine.Model{
 
 // TestListLinearizable checks histories of a list.
 func TestListLinearizable(t *testing.T) {
-	_, ms := clients(t)
+	_, ms := clientsOfAll(t)
 	for round := range 5 {
 		var ls []*manager.List[int]
 		for _, m := range ms {
