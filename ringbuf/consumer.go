@@ -21,8 +21,8 @@ type Consumer struct {
 	next  uint64 // which express comes next, as far as known
 	size  uint64 // of the record that was peeked at, or 0; closedHere after Close
 	msg   []byte // its message
-	pace  pace
-	_     [cpu.CacheLine]byte
+	pace
+	_ [cpu.CacheLine]byte
 }
 
 // closedHere stands for the size of a record after Close. No record has it.

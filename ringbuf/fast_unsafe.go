@@ -65,7 +65,11 @@ func (c *Consumer) get(ctx context.Context, buf []byte, wait bool) ([]byte, erro
 	have := c.tail - c.head
 	if have == 0 {
 		if cpu.Ordered {
-			if out, ok := c.getExpress(buf); ok {
+			out, ok := c.getExpress(buf)
+			if !ok && wait && c.express && !c.polite && c.poll() { // the tail's line stays with the producer, which writes it next
+				out, ok = c.getExpress(buf)
+			}
+			if ok {
 				return out, c.released()
 			}
 		}
@@ -74,7 +78,7 @@ func (c *Consumer) get(ctx context.Context, buf []byte, wait bool) ([]byte, erro
 			return c.getSlow(ctx, buf, wait) // nothing there, or nonsense
 		}
 		race.Acquire(&c.hdr.tail)
-		c.tail = tail
+		c.tail, c.express = tail, false
 	}
 	at := c.at(c.head)
 	n := atomic.LoadUint64((*uint64)(at)) // read once, then checked
@@ -128,6 +132,7 @@ func (c *Consumer) getExpress(buf []byte) ([]byte, bool) {
 		return buf, false // it may have been written over; the ring has it
 	}
 	c.next++
+	c.express = true
 	c.head += size
 	c.tail, c.taken = c.head, c.head
 	fault.Point("spsc.get.express.checked")

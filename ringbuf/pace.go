@@ -13,9 +13,10 @@ import (
 // becomes polite when messages come so close that it finds the ring empty again and again for a moment only, and stops
 // when a pause brought it no more than a message or two.
 type pace struct {
-	polite bool
-	streak int // times in a row that the next message came at once; below 0 while politeness is punished
-	fine   int // length of the last punishment
+	express bool // the last message came by an express: there the next is looked for
+	polite  bool
+	streak  int // times in a row that the next message came at once; below 0 while politeness is punished
+	fine    int // length of the last punishment
 }
 
 const (
@@ -41,12 +42,19 @@ func (c *Consumer) poll() bool {
 			return true
 		}
 	}
-	word := &c.hdr.express[c.next&1].word
+	word, tail := &c.hdr.express[c.next&1].word, &c.hdr.tail
 	for i := range tightPolls {
 		if i >= nearPolls {
 			cpu.Pause(1)
 		}
-		if !isAt(atomic.LoadUint64(word), c.head) && (i&31 != 31 || !c.arrived()) {
+		// The line that the next message is not expected on is looked at seldom: the producer is slower when it has to get it back.
+		here := false
+		if p.express {
+			here = isAt(atomic.LoadUint64(word), c.head)
+		} else {
+			here = int64(atomic.LoadUint64(tail)-c.head) > 0
+		}
+		if !here && (i&31 != 31 || !c.arrived()) {
 			continue
 		}
 		if p.streak++; i >= nearPolls {
@@ -57,7 +65,7 @@ func (c *Consumer) poll() bool {
 		}
 		return true
 	}
-	p.polite, p.streak = false, min(p.streak, 0)
+	p.polite, p.streak, p.express = false, min(p.streak, 0), false
 	return false
 }
 
