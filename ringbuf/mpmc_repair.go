@@ -8,6 +8,7 @@ import (
 
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
+	"github.com/fb2d3dbd/multiproc/internal/life"
 )
 
 // Repair mends what dead processes have left in the queue and returns how many it buried. Whoever waits does so by itself; a program that
@@ -191,23 +192,29 @@ const careInterval = 50 * time.Millisecond
 // again. It touches nothing but the handle: the memory may be given back, and another's, by the time it comes.
 func (q *MPMC) care() {
 	if q.caring.CompareAndSwap(false, true) {
-		caretaker(weak.Make(q))
+		time.AfterFunc(careInterval, (&caretaker{weak.Make(q)}).come)
 	}
 }
 
-func caretaker(handle weak.Pointer[MPMC]) {
-	time.AfterFunc(careInterval, func() {
-		q := handle.Value()
-		if q == nil {
-			return
-		}
-		if q.due.Swap(true) { // nothing was taken since the last time
-			q.caring.Store(false)
-			return
-		}
-		q.seen.Add(^uint32(0)) // behind gen: the next get looks
-		caretaker(handle)
-	})
+type caretaker struct{ handle weak.Pointer[MPMC] }
+
+// It may be at work while this process forks: the child has a handle of its own.
+func init() {
+	life.Background("ringbuf.(*caretaker).come")
+	life.Background("ringbuf.(*caretaker).come-fm") // the same, before it has run
+}
+
+func (c *caretaker) come() {
+	q := c.handle.Value()
+	if q == nil {
+		return
+	}
+	if q.due.Swap(true) { // nothing was taken since the last time
+		q.caring.Store(false)
+		return
+	}
+	q.seen.Add(^uint32(0)) // behind gen: the next get looks
+	time.AfterFunc(careInterval, c.come)
 }
 
 // coming reports whether a process is on its way that is going to open the queue.
