@@ -43,7 +43,7 @@ var paths = func() map[string]string {
 		all[p] = module + "/" + p
 	}
 	for _, p := range []string{"bufio", "bytes", "context", "crypto/tls", "encoding/binary", "encoding/json", "errors", "fmt", "io", "iter", "log", "log/slog", "maps", "net", "net/http",
-		"os", "os/exec", "os/signal", "runtime", "slices", "strconv", "strings", "sync", "syscall", "time"} {
+		"os", "os/exec", "os/signal", "runtime", "slices", "strconv", "strings", "sync", "sync/atomic", "syscall", "time"} {
 		all[p[strings.LastIndexByte(p, '/')+1:]] = p
 	}
 	return all

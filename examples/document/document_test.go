@@ -52,6 +52,7 @@ func TestOutput(t *testing.T) {
 		"values":  "3.1415927\n[0, -1, -2, -3, -4, -5, -6, -7, -8, -9]\n",
 		"shared":  "49\n0.1111111111111111\nHELLO WORLD\n[(3.515625, 39.0625), (33.0625, 4.0), (5.640625, 90.25)]\n",
 		"wait":    strings.Join(messages, ""),
+		"maths":   "7\n56\n",
 		"manager": "{0.25: None, 1: '1', '2': 2}\n[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]\n",
 	}
 	each(t, func(t *testing.T, m multiproc.StartMethod) {

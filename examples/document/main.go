@@ -29,6 +29,7 @@ var examples = []struct {
 	{"values", values},
 	{"shared", shared},
 	{"manager", objects},
+	{"maths", maths},
 	{"wait", waitForMany},
 }
 
