@@ -198,14 +198,7 @@ func newPipeEnd(mem []byte, h *pipeHeader, s pipeShape, end int, o *PipeOptions)
 		self:     who.Self(),
 		underway: o.Underway,
 	}
-	rouse := func(q **MPMC) func() {
-		return func() {
-			life.Gate.RLock() // it acts as this process
-			defer life.Gate.RUnlock()
-			e.rouse(*q)
-		}
-	}
-	e.getBy.passed, e.putBy.passed = rouse(&e.rx), rouse(&e.tx)
+	e.getBy.passed, e.putBy.passed = func() { e.late(&e.rx) }, func() { e.late(&e.tx) }
 	return e
 }
 
@@ -306,15 +299,33 @@ const (
 )
 
 func (e *PipeEnd) later(still func() bool, after time.Duration) {
-	time.AfterFunc(after, func() {
-		life.Gate.RLock() // it acts as this process
-		defer life.Gate.RUnlock()
-		if still() {
-			e.later(still, min(2*after, longestLater))
-			return
-		}
+	time.AfterFunc(after, func() { e.giveLater(still, after) })
+}
+
+// giveLater gives the place up, or looks again later. In the child of a fork there is nothing to be given up: the place is the parent's.
+func (e *PipeEnd) giveLater(still func() bool, after time.Duration) {
+	life.Gate.RLock() // it acts as this process
+	defer life.Gate.RUnlock()
+	switch {
+	case e.who.Self() != e.self:
+	case still():
+		e.later(still, min(2*after, longestLater))
+	default:
 		e.letGo(e.self, e.end)
-	})
+	}
+}
+
+// late has those look again who wait in a direction whose deadline is over.
+func (e *PipeEnd) late(q **MPMC) {
+	life.Gate.RLock() // it acts as this process
+	defer life.Gate.RUnlock()
+	e.rouse(*q)
+}
+
+// Goroutines that act behind the gate only; they refuse no fork.
+func init() {
+	life.Background("ringbuf.(*PipeEnd).giveLater")
+	life.Background("ringbuf.(*PipeEnd).late")
 }
 
 // deserted looks whether anybody has the other end, and closes it if not. It reports whether it is closed.
