@@ -87,8 +87,8 @@ var codes = []error{
 	shm.ErrNoMemory, pool.ErrTerminated, pool.ErrOpen, pool.ErrBroken, pool.ErrEncoding,
 }
 
-// A RemoteError is an error that a user's function or method returned in the server, or its panic: its text and type, the stack of a panic, and in Err the error itself,
-// where it can travel: a registered type (see multiproc.Register), a registered sentinel (see multiproc.RegisterError), or a well-known one.
+// A RemoteError is an error that a user's function or method returned in the server, or its panic; see pool.RemoteError for its fields. It matches the error
+// itself where that can travel: a registered type (see multiproc.Register), a registered sentinel (see multiproc.RegisterError), or a well-known one.
 type RemoteError = failure.Error
 
 // A refusal is an error with a code from the server.

@@ -99,9 +99,14 @@ func (e *WorkerDiedError) Error() string {
 // Is reports whether target is ErrWorkerDied.
 func (e *WorkerDiedError) Is(target error) bool { return target == ErrWorkerDied }
 
-// A RemoteError is an error that a task's function returned, or its panic: its text and type, the stack of a panic, and in Err the error itself, where it can
-// travel: a registered type (see multiproc.Register), a registered sentinel (see multiproc.RegisterError), or a well-known value such as context.Canceled, io.EOF or
-// fs.ErrNotExist.
+// A RemoteError is an error that a task's function returned, or its panic. Err is the error itself, or the first of those that it wraps, where one can travel: a registered
+// type (see multiproc.Register), a registered sentinel (see multiproc.RegisterError), or a well-known value such as context.Canceled, io.EOF or fs.ErrNotExist. It has these fields:
+//
+//	Text  string
+//	Type  string  // of the error, or of the panic's value
+//	Panic bool
+//	Stack string  // of a panic
+//	Err   error   // the error itself, or nil
 type RemoteError = failure.Error
 
 // timeoutError is ErrTimeout.
