@@ -24,6 +24,7 @@ func managerScenarios() []Scenario {
 			Name: "manager/dict-" + name,
 			Doc: what + fmt.Sprintf(" of %d keys in a server process, by one that waits for each answer: over rings in shared memory, over a unix socket, or by CPython's Manager; "+
 				"goroutine is a map with a lock", dictKeys),
+			Long:  set,
 			Impls: []Impl{managerDict("multiproc", "ring", set), managerDict("multiproc-unix", "unix", set), goroutineDict(set), cpythonImpl("manager_dict", dictKeys, flag(set))},
 		})
 	}

@@ -17,7 +17,7 @@ func poolTaskScenario(takes time.Duration) Scenario {
 		Doc: fmt.Sprintf("one task, which takes a CPU for %v, by a pool of %d workers that have been started before, each in a message of its own: "+
 			"from what size of a task on a pool is as good as it can be, which is half the time of a task", takes, poolWorkers),
 		Impls: []Impl{multiprocPoolTask(takes), goroutinePoolTask(takes), cpythonImpl("pool_task", poolWorkers, int(takes))},
-		Long:  true,
+		Long:  true, Rounds: curveRounds,
 	}
 }
 

@@ -148,7 +148,8 @@ func startScenarios() []Scenario {
 			Impls: []Impl{
 				multiprocReady("multiproc", startArg{Method: multiproc.Fork, Heap: 1024}, 0, 0), cImpl("cfork", "fork", 1024), goroutineStart(),
 			},
-			Long: true,
+			Long:   true,
+			Rounds: curveRounds,
 		},
 		{
 			Name: "start/forkserver",
@@ -168,7 +169,8 @@ func startScenarios() []Scenario {
 			Impls: []Impl{
 				multiprocReady("multiproc", server, 1024, 0), cImpl("cfork", "fork", 1024), goroutineStart(),
 			},
-			Long: true,
+			Long:   true,
+			Rounds: curveRounds,
 		},
 		{
 			Name: "start/forkserver-1GiB-parent",

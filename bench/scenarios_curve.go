@@ -25,7 +25,7 @@ var curves = []curve{
 	{
 		"mutex", "one lock, counter++, unlock, by %s taking turns as fast as they can; pthread is a mutex without robustness, pthread-robust one with, futex one of three states in C",
 		func(workers int) []Impl { return lockImpls(workers, 0) },
-		[]int{1, 4, 16},
+		[]int{1, 8},
 	},
 	{
 		"mutex-hold1us", "the same, and whoever has the lock keeps it for a microsecond, by %s taking turns",
@@ -56,7 +56,7 @@ var curves = []curve{
 				needsMQ(cQueueCurve("mq", "mq", workers)),
 			}
 		},
-		[]int{4, 16},
+		[]int{8},
 	},
 }
 

@@ -67,16 +67,18 @@ func batchScenario(size int) Scenario {
 // mpmcScenario has producers and consumers. CPython is left out where it would take a whole round to start its processes.
 func mpmcScenario(producers, consumers, size int) Scenario {
 	capacity := queueMessages(size)
-	doc := ""
-	if size != 64 {
-		doc = "; goroutine copies it into a buffer that travels, and out of it"
-	}
-	return Scenario{
+	s := Scenario{
 		Name:  fmt.Sprintf("queue/mpmc-%dx%d/%s", producers, consumers, sizeName(size)),
-		Doc:   mpmcDoc(producers, consumers, size, capacity) + doc,
+		Doc:   mpmcDoc(producers, consumers, size, capacity),
 		Impls: mpmcImpls(producers, consumers, size, capacity),
-		Long:  size != 64 || producers == 4,
 	}
+	if size != 64 || producers == 4 {
+		s.Long, s.Rounds = true, curveRounds
+	}
+	if size != 64 {
+		s.Doc += "; multiproc makes a slice for each message that it takes, goroutine copies it into a buffer that travels, and out of it"
+	}
+	return s
 }
 
 // smallCapacity is that of a queue which is full at once.
@@ -89,7 +91,7 @@ func fullScenario(producers, consumers int) Scenario {
 		Name:  fmt.Sprintf("queue/full-%dx%d/%s", producers, consumers, sizeName(size)),
 		Doc:   mpmcDoc(producers, consumers, size, smallCapacity) + ": what it costs to wait for each other",
 		Impls: mpmcImpls(producers, consumers, size, smallCapacity),
-		Long:  true,
+		Long:  true, Rounds: curveRounds,
 	}
 }
 
