@@ -22,6 +22,15 @@ func (s *pass) weightLeft() int {
 	return rest + all*(s.Passes-1-s.number)
 }
 
+// late reports whether the share that is left for a scenario is less than half of what it would be if all had kept to theirs.
+func (s *pass) late(e *entry, own time.Duration) bool {
+	all := 0
+	for _, o := range s.entries {
+		all += weight(o.Scenario)
+	}
+	return own < share(s.Budget, weight(e.Scenario), all*s.Passes)/2
+}
+
 func weight(s Scenario) int {
 	for _, im := range s.Impls {
 		if im.Fixed > 0 {

@@ -42,8 +42,8 @@ type Runner struct {
 	now     func() time.Time // nil: time.Now
 }
 
-// overrun is how many times its share of a budget a scenario may have used before an implementation that has not been started yet goes
-// without: on a busy machine, every scenario would take more, and the last ones would have none.
+// overrun is how many times its share of a budget a scenario may have used, when the run is late, before an implementation that has
+// not been started yet goes without: on a busy machine every scenario would take more, and the last ones would have none.
 const overrun = 3
 
 // errBudget is the cause of a context that ended because the time given for the run was used up.
@@ -175,7 +175,7 @@ func (s *pass) scenario(ctx context.Context, e *entry) error {
 		if c.ops > 0 || !s.wanted(c, first, last) {
 			continue
 		}
-		if s.Budget > 0 && i > 0 && s.now().Sub(began) > overrun*end.Sub(began) {
+		if own := end.Sub(began); s.Budget > 0 && i > 0 && s.late(e, own) && s.now().Sub(began) > overrun*own {
 			s.skip(e.Scenario, c)
 			continue
 		}

@@ -265,6 +265,27 @@ func TestBudgetTakesRoundsFromTheSlow(t *testing.T) {
 	}
 }
 
+// TestBusyMachineLeavesTheLastSomething has a scenario that takes much more than its share, and others that would have none.
+func TestBusyMachineLeavesTheLastSomething(t *testing.T) {
+	st := newStage()
+	st.runner.Budget, st.runner.Rounds = 10*time.Second, 1
+	slow := func(name string) Scenario {
+		return Scenario{Name: name, Impls: []Impl{st.impl("a", time.Second, time.Millisecond), st.impl("b", time.Second, time.Millisecond), st.impl("c", time.Second, time.Millisecond)}}
+	}
+	res := st.run(t, t.Context(), slow("x"), slow("y"), Scenario{Name: "z", Impls: []Impl{st.impl("a", 0, time.Millisecond)}})
+	if got, want := scenarioNames(res.Samples), "x:a1 x:b1 x:c1 y:a1 z:a1"; !strings.HasPrefix(got, "x:a1 x:b1 x:c1 y:a1") || !strings.HasSuffix(got, "z:a1") {
+		t.Errorf("samples %s, want something like %s", got, want)
+	}
+	for _, a := range res.Absences {
+		if a.Kind != Skipped || a.Scenario != "y" {
+			t.Errorf("absence %v, want only skipped ones of y", a)
+		}
+	}
+	if len(res.Absences) == 0 {
+		t.Errorf("nothing was skipped: samples %s", scenarioNames(res.Samples))
+	}
+}
+
 // TestBudgetUsedUp has a budget in real time that is gone before anything runs.
 func TestBudgetUsedUp(t *testing.T) {
 	r := Runner{Budget: time.Nanosecond, Control: func() Control { return controlOf(145) }}

@@ -18,7 +18,7 @@ func (t *tool) compare(args []string) error {
 		return err
 	}
 	if fs.NArg() != 2 {
-		return usageError("compare wants two results files, OLD and NEW, and got %d", fs.NArg())
+		return usageError("compare wants two results files, or report folders, OLD and NEW, and got %d", fs.NArg())
 	}
 	old, err := readResults(fs.Arg(0))
 	if err != nil {
@@ -44,6 +44,7 @@ func (t *tool) report(args []string) error {
 	var samples []bench.Sample
 	var runs []*bench.Run
 	for _, path := range fs.Args() {
+		path = resultsPath(path)
 		more, err := readResults(path)
 		if err != nil {
 			return err
@@ -72,9 +73,17 @@ func (t *tool) report(args []string) error {
 	return t.verdict(&bench.Run{Samples: samples})
 }
 
-// readResults reads a results file; one that is not there is a usage error.
+// resultsPath returns the results file of a report folder, and of a file itself.
+func resultsPath(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Join(path, bench.ResultsFile)
+	}
+	return path
+}
+
+// readResults reads a results file, or that of a report folder; one that is not there is a usage error.
 func readResults(path string) ([]bench.Sample, error) {
-	samples, err := bench.ReadSamplesFile(path)
+	samples, err := bench.ReadSamplesFile(resultsPath(path))
 	if err != nil && !errors.Is(err, bench.ErrDamaged) {
 		return nil, usageError("%w", err)
 	}
