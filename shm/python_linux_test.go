@@ -14,15 +14,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
 	"github.com/fb2d3dbd/multiproc/shm"
 )
 
-// pythons returns the interpreters of CPython 3.8 and later that are found here, by version.
-func pythons(t *testing.T) map[string]string {
-	t.Helper()
+// installed is the interpreters of CPython 3.8 and later that are found here, by version. Each that is asked takes seconds on a loaded machine.
+var installed = sync.OnceValue(func() map[string]string {
 	var candidates []string
 	for minor := 8; minor < 20; minor++ {
 		candidates = append(candidates, fmt.Sprintf("python3.%d", minor))
@@ -47,6 +47,12 @@ func pythons(t *testing.T) map[string]string {
 			all[v] = path
 		}
 	}
+	return all
+})
+
+func pythons(t *testing.T) map[string]string {
+	t.Helper()
+	all := installed()
 	if len(all) == 0 {
 		t.Skip("there is no python3 with multiprocessing.shared_memory")
 	}
