@@ -145,5 +145,5 @@ func (l *connLink) local() bool { return !l.onNet }
 
 // over reports whether an error of recv says that the peer has ended the link.
 func over(err error) bool {
-	return err == io.EOF || errors.Is(err, errDied) || errors.Is(err, conn.ErrBroken) || errors.Is(err, conn.ErrPeerClosed)
+	return errors.Is(err, io.EOF) || errors.Is(err, errDied) || errors.Is(err, conn.ErrBroken) || errors.Is(err, conn.ErrPeerClosed)
 }

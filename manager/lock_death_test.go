@@ -25,11 +25,14 @@ type victim struct {
 	Cond             *manager.Cond
 	Event            *manager.Event
 	Barrier          *manager.Barrier
+	Queue            *manager.Queue[int]
+	Full             *manager.Queue[int]
+	Work             *manager.JoinableQueue[int]
 }
 
 // open makes the proxies.
 func (v *victim) open(ctx context.Context, m *manager.Manager) error {
-	var errs [8]error
+	var errs [11]error
 	v.Ready, errs[0] = manager.NewEvent(ctx, m, named("ready"))
 	v.Mutex, errs[1] = manager.NewMutex(ctx, m, named("mutex"))
 	v.RLock, errs[2] = manager.NewRLock(ctx, m, named("rlock"))
@@ -38,6 +41,9 @@ func (v *victim) open(ctx context.Context, m *manager.Manager) error {
 	v.Cond, errs[5] = manager.NewCond(ctx, m, named("cond"), nil)
 	v.Event, errs[6] = manager.NewEvent(ctx, m, named("event"))
 	v.Barrier, errs[7] = manager.NewBarrier(ctx, m, named("barrier"), 3)
+	v.Queue, errs[8] = manager.NewQueue[int](ctx, m, named("queue"), 0)
+	v.Full, errs[9] = manager.NewQueue[int](ctx, m, named("full"), 1)
+	v.Work, errs[10] = manager.NewJoinableQueue[int](ctx, m, named("work"), 0)
 	return errors.Join(errs[:]...)
 }
 
@@ -66,6 +72,26 @@ var dies = multiproc.NewTarget("manager/victim", func(ctx context.Context, v vic
 			go func() { _ = fn(ctx) }()
 		}
 		go func() { _, _ = v.Barrier.Wait(ctx) }()
+	case "gets":
+		for range 3 {
+			_, err := v.Queue.Get(ctx)
+			_, err2 := v.Work.Get(ctx)
+			if err := errors.Join(err, err2); err != nil {
+				return err
+			}
+		}
+		if err := v.Work.Done(ctx); err != nil {
+			return err
+		}
+	case "forgets": // to say that it has something
+		if err := manager.GetUnconfirmed(ctx, v.Queue, 3); err != nil {
+			return err
+		}
+	case "queues":
+		go func() { _, _ = v.Queue.Get(ctx) }()
+		go func() { _, _ = v.Work.Get(ctx) }()
+		go func() { _ = v.Full.Put(ctx, 2) }()
+		go func() { _ = v.Work.Join(ctx) }()
 	case "acts":
 		_, err := v.Barrier.WaitAction(ctx, func() error {
 			if err := v.Ready.Set(ctx); err != nil {
@@ -281,6 +307,97 @@ func TestDeathOfActor(t *testing.T) {
 		for range 3 {
 			is(t, <-errs)
 		}
+		settled(t, s)
+	})
+}
+
+// TestDeathWithValues kills a process that has got values from queues.
+func TestDeathWithValues(t *testing.T) {
+	victims(t, func(t *testing.T, s *manager.Server, v *victim, start func(string) func()) {
+		ctx := proctest.Context(t)
+		for i := range 6 {
+			is(t, v.Queue.Put(ctx, i))
+			is(t, v.Work.Put(ctx, i))
+		}
+		kill := start("gets")
+		joined := make(chan error, 1)
+		go func() { joined <- v.Work.Join(ctx) }()
+		proctest.Eventually(t, func() bool { return s.Stats().Waiting == 1 }, "Join to wait")
+		kill()
+		for want := 3; want < 6; want++ { // what it had got was its own
+			if got, err := v.Queue.TryGet(ctx); got != want || err != nil {
+				t.Fatal(got, err)
+			}
+		}
+		for want := 1; want < 6; want++ { // one was done
+			if got, err := v.Work.TryGet(ctx); got != want || err != nil {
+				t.Fatal(got, err)
+			}
+			is(t, v.Work.Done(ctx))
+		}
+		is(t, <-joined)
+		settled(t, s)
+
+		for i := range 6 {
+			is(t, v.Queue.Put(ctx, i))
+		}
+		kill = start("forgets")
+		if got, err := v.Queue.TryGet(ctx); got != 3 || err != nil {
+			t.Fatal(got, err)
+		}
+		is(t, v.Queue.CloseQueue(ctx))
+		ended := make(chan error, 1)
+		got := make(chan int, 6)
+		go func() {
+			for x, err := range v.Queue.All(ctx) {
+				if err != nil {
+					ended <- err
+				}
+				got <- x
+			}
+			ended <- nil
+		}()
+		proctest.Eventually(t, func() bool { return s.Stats().Waiting == 1 }, "Get to wait for what may come back")
+		kill()
+		is(t, <-ended)
+		close(got)
+		all := map[int]int{}
+		for x := range got {
+			all[x]++
+		}
+		if len(all) != 5 || all[3] != 0 {
+			t.Error(all)
+		}
+		settled(t, s)
+	})
+}
+
+// TestDeathAtQueues kills a process that waits at queues.
+func TestDeathAtQueues(t *testing.T) {
+	victims(t, func(t *testing.T, s *manager.Server, v *victim, start func(string) func()) {
+		ctx := proctest.Context(t)
+		is(t, v.Full.Put(ctx, 1))
+		is(t, v.Work.Put(ctx, 1))
+		if _, err := v.Work.Get(ctx); err != nil {
+			t.Fatal(err)
+		}
+		kill := start("queues")
+		proctest.Eventually(t, func() bool { return s.Stats().Waiting == 4 }, "it to wait")
+		kill()
+		settled(t, s)
+		is(t, v.Queue.Put(ctx, 1))
+		is(t, v.Work.Put(ctx, 2))
+		for _, get := range []func(context.Context) (int, error){v.Queue.TryGet, v.Work.TryGet, v.Full.TryGet} {
+			if _, err := get(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := v.Full.TryGet(ctx); !errors.Is(err, manager.ErrEmpty) {
+			t.Error(err)
+		}
+		is(t, v.Work.Done(ctx))
+		is(t, v.Work.Done(ctx))
+		is(t, v.Work.Join(ctx))
 		settled(t, s)
 	})
 }
