@@ -718,6 +718,23 @@ def manager_dict(seconds, n, keys, sets):
     print(n, elapsed)
 
 
+def manager_client(run, me, d, n, clients):
+    key, mine = f"key-{me}", share(n, clients, me)
+    d[key] = 0
+    run.start_line(me)
+    for _ in range(mine):
+        d[key] = d[key] + 1
+    run.done(me, mine, d[key])
+
+
+def manager_clients(seconds, n, clients):
+    ctx = context()
+    with ctx.Manager() as manager:
+        run = Run(ctx, clients, seconds)
+        finish(start(ctx, run, [manager_client] * clients, (manager.dict(), n, clients)))
+    report(run, n, n, n)
+
+
 class Crowd:
     """Threads of one process that all wait for one event, again and again."""
 
@@ -770,7 +787,7 @@ def wake(seconds, n, waiters):
 
 MODES = (
     spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply,
-    lock_curve, value_curve, queue_curve, pool_task, wake, manager_dict,
+    lock_curve, value_curve, queue_curve, pool_task, wake, manager_dict, manager_clients,
 )  # fmt: skip
 
 
