@@ -20,6 +20,9 @@ const (
 	narrowWidth vg.Length = 345
 )
 
+// fileMargin is around a figure that stands alone, on whatever ground.
+const fileMargin vg.Length = 12
+
 // A figure is a plot that is drawn for each width that the page is read at.
 type figure struct {
 	id      string // of the element, and the name of the file
@@ -44,16 +47,16 @@ func (c canvas) fontSize() vg.Length {
 	return 11
 }
 
-// svg draws the figure.
-func (f figure) svg(narrow bool) []byte {
+// svg draws the figure, with a margin on all sides.
+func (f figure) svg(narrow bool, margin vg.Length) []byte {
 	width := wideWidth
 	if narrow {
 		width = narrowWidth
 	}
-	vc := vgsvg.NewWith(vgsvg.UseWH(width, f.height(narrow)))
+	vc := vgsvg.NewWith(vgsvg.UseWH(width+2*margin, f.height(narrow)+2*margin))
 	c := canvas{draw.New(vc), narrow}
 	c.FillPolygon(paper.rgba(), rectangle(c.Rectangle))
-	f.draw(c)
+	f.draw(canvas{draw.Crop(c.Canvas, margin, -margin, margin, -margin), narrow})
 	var b bytes.Buffer
 	_, _ = vc.WriteTo(&b) // a buffer takes everything
 	return b.Bytes()
@@ -64,7 +67,7 @@ func (f figure) file() string { return f.id + ".svg" }
 
 // write writes the figure as a file of its own.
 func (f figure) write(dir string) error {
-	return os.WriteFile(filepath.Join(dir, f.file()), f.svg(false), 0o644)
+	return os.WriteFile(filepath.Join(dir, f.file()), f.svg(false, fileMargin), 0o644)
 }
 
 // Wide returns the figure for a wide screen, to stand in the page.
@@ -90,7 +93,7 @@ var (
 // inline makes the figure part of a page: without what only a file needs, with the page's font, and with its colours as
 // CSS variables, so that they follow the reader's choice of light or dark.
 func (f figure) inline(narrow bool) template.HTML {
-	s := string(f.svg(narrow))
+	s := string(f.svg(narrow, 0))
 	s = svgOpen.ReplaceAllString(s, fmt.Sprintf(`<svg role="img" aria-label="%s" viewBox="$1">`, html.EscapeString(f.title)))
 	s = svgFont.ReplaceAllString(s, "")
 	s = svgFont2.ReplaceAllString(s, "")

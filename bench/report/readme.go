@@ -92,7 +92,7 @@ func Readme(a *stats.Analysis, runs []*bench.Run, dir string) (part string, plot
 	}
 	b.WriteString("\nMedians; in brackets how many times multiproc's time in the same rounds, ~ where the two cannot be told apart.\n")
 	add := func(f figure, name string) {
-		plots[name] = f.svg(false)
+		plots[name] = f.svg(false, fileMargin)
 		fmt.Fprintf(&b, "\n![%s](%s/%s)\n\n%s %s\n", f.title, dir, name, f.caption, f.doubt)
 	}
 	some := *a
@@ -141,5 +141,9 @@ func readmeCell(b stats.Block, impls []string) string {
 	case best.ToSubject.N == 0:
 		return stats.Time(best.Time.Median)
 	}
-	return fmt.Sprintf("%s (%s)", stats.Time(best.Time.Median), stats.Multiple(best.ToSubject))
+	about := ""
+	if best.ToSubject.Unclear() {
+		about = "~"
+	}
+	return fmt.Sprintf("%s (%s%s×)", stats.Time(best.Time.Median), about, stats.Times(best.ToSubject.Median))
 }

@@ -301,7 +301,7 @@ func WriteComparison(w io.Writer, c Comparison, st TextStyle) error {
 		names []string
 	}{{"old", c.OnlyOld}, {"new", c.OnlyNew}} {
 		if len(x.names) > 0 {
-			fmt.Fprintf(&b, "only in %s: %s\n", x.where, strings.Join(x.names, "; "))
+			fmt.Fprintf(&b, "only in %s: %s\n", x.where, Few(x.names, 20))
 		}
 	}
 	writeAgreements(&b, c.Agreements, st)
