@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Machine says on what a sample was taken. What the system does not tell is left empty. It holds no host name.
@@ -71,7 +72,7 @@ func (m *Machine) differs(other *Machine) (what string, of, others any) {
 }
 
 // executable tells this executable from every other one: two builds of the same files are the same.
-func executable() string {
+var executable = sync.OnceValue(func() string {
 	path, err := os.Executable()
 	if err != nil {
 		return ""
@@ -86,7 +87,7 @@ func executable() string {
 		return ""
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
-}
+})
 
 // readProc fills in what Linux tells under /proc and /sys; root is the folder that holds these.
 func (m *Machine) readProc(root string) {
