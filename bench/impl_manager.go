@@ -26,7 +26,7 @@ func managerScenarios() []Scenario {
 			Name: "manager/dict-" + name,
 			Doc: what + fmt.Sprintf(" of %d keys in a server process, by one that waits for each answer: over rings in shared memory, over a unix socket, over TLS on this machine, or by CPython's Manager; "+
 				"goroutine is a map with a lock", dictKeys),
-			Long:  set,
+			Long: set,
 			Impls: least(2000,
 				managerDict("multiproc", overRings, set), managerDict("multiproc-unix", overUnix, set), managerDict("multiproc-tls", overTLS, set), goroutineDict(set),
 				cpythonImpl("manager_dict", dictKeys, flag(set))),
