@@ -137,7 +137,7 @@ func (x *session) dispatch(what op, id, number uint64, r *reader, b []byte) ([]b
 		if err := x.refers(o.id); err != nil {
 			return nil, err
 		}
-		x.srv.redeem(ticket)
+		x.srv.redeem(ticket, number, true)
 		return b, nil
 	case opRefer:
 		n := r.uint()
@@ -173,6 +173,7 @@ func (x *session) dispatch(what op, id, number uint64, r *reader, b []byte) ([]b
 	if err == nil && r.bad {
 		err = r.err()
 	}
+	x.srv.stored(r.tickets)
 	return b, err
 }
 
@@ -278,10 +279,13 @@ func (x *session) create(id uint64, r *reader, b []byte) ([]byte, error) {
 		o, _, err = x.srv.add(k, typ, name, func() (entity, error) {
 			e, err := make(x.ctx, x.srv, typ, &in)
 			if err == nil {
-				err = in.err()
+				if err = in.err(); err != nil {
+					x.srv.release(e.drop())
+				}
 			}
 			return e, err
 		})
+		x.srv.stored(in.tickets)
 	}
 	if err == nil {
 		err = x.owns(o)

@@ -151,19 +151,41 @@ func (t *table) release(ids []uint64) {
 		var dead []*object
 		t.mu.Lock()
 		for _, id := range ids {
-			if o := t.all[id]; o != nil {
-				o.refs--
-				if t.end(o) {
-					dead = append(dead, o)
-				}
-			}
+			dead = t.less(id, 1, dead)
 		}
 		t.mu.Unlock()
-		ids = nil
-		for _, o := range dead {
-			ids = append(ids, o.ent.drop()...)
+		ids = t.buried(dead)
+	}
+}
+
+// releaseAll lets objects go to which so many refer no more.
+func (t *table) releaseAll(refs map[uint64]int) {
+	var dead []*object
+	t.mu.Lock()
+	for id, n := range refs {
+		dead = t.less(id, n, dead)
+	}
+	t.mu.Unlock()
+	t.release(t.buried(dead))
+}
+
+// less has n fewer refer to an object, and appends it if it has ended. t.mu is held.
+func (t *table) less(id uint64, n int, dead []*object) []*object {
+	if o := t.all[id]; o != nil {
+		o.refs -= n
+		if t.end(o) {
+			dead = append(dead, o)
 		}
 	}
+	return dead
+}
+
+// buried returns what objects that have ended referred to.
+func (t *table) buried(dead []*object) (ids []uint64) {
+	for _, o := range dead {
+		ids = append(ids, o.ent.drop()...)
+	}
+	return ids
 }
 
 // end takes an object out of the table if nobody refers to it, and reports whether it did. One that is kept is looked at again later. t.mu is held.
@@ -197,17 +219,29 @@ func (t *table) onTheWay(ids []uint64) {
 	until := time.Now().Add(t.keepFor)
 	for _, id := range ids {
 		if o := t.all[id]; o != nil {
-			o.keep = until
+			o.keepUntil(until)
 		}
+	}
+}
+
+// storedValue redeems the tickets of a value that was made here.
+func (t *table) storedValue(v *value) {
+	for i, n := range v.tickets {
+		t.redeem(n, v.refs[i], false)
+	}
+	v.tickets = nil
+}
+
+func (o *object) keepUntil(t time.Time) {
+	if t.After(o.keep) {
+		o.keep = t
 	}
 }
 
 // linger keeps an object for a while.
 func (t *table) linger(o *object, wait time.Duration) {
 	t.mu.Lock()
-	if until := time.Now().Add(wait); until.After(o.keep) {
-		o.keep = until
-	}
+	o.keepUntil(time.Now().Add(wait))
 	t.mu.Unlock()
 }
 
@@ -231,32 +265,38 @@ func (t *table) pin(s *session, id uint64) (uint64, error) {
 	return t.lastTicket, nil
 }
 
-// redeem ends a ticket. The object is kept for a while, for the same proxy may be opened again: by who gets a message that a dead one had in hand.
-func (t *table) redeem(n uint64) {
+// redeem ends the ticket of an object. If the proxy has been opened the object is kept for a while, for the same proxy may be opened again: by who gets a message that a
+// dead one had in hand.
+func (t *table) redeem(n, id uint64, opened bool) {
 	t.mu.Lock()
 	k, ok := t.tickets[n]
-	delete(t.tickets, n)
+	ok = ok && k.object == id // else it is a liar's
 	if ok {
+		delete(t.tickets, n)
 		k.s.mu.Lock()
 		delete(k.s.pins, n)
 		k.s.mu.Unlock()
-		if o := t.all[k.object]; o != nil {
-			o.keep = time.Now().Add(t.keepFor)
+		if o := t.all[id]; o != nil && opened {
+			o.keepUntil(time.Now().Add(t.keepFor))
 		}
 	}
 	t.mu.Unlock()
 	if ok {
-		t.release([]uint64{k.object})
+		t.release([]uint64{id})
+	}
+}
+
+// stored redeems the tickets of values that the server has: what they refer to is referred to by who has them.
+func (t *table) stored(tickets []uint64) {
+	for i := 0; i < len(tickets); i += 2 {
+		t.redeem(tickets[i], tickets[i+1], false)
 	}
 }
 
 // forget lets go what a session that has ended referred to. What it had sent somewhere is kept for a while.
 func (t *table) forget(refs map[uint64]int, pins map[uint64]uint64) {
-	var ids []uint64
-	for id, n := range refs {
-		for range n {
-			ids = append(ids, id)
-		}
+	if refs == nil {
+		refs = map[uint64]int{}
 	}
 	t.mu.Lock()
 	until := time.Now().Add(t.keepFor)
@@ -265,11 +305,13 @@ func (t *table) forget(refs map[uint64]int, pins map[uint64]uint64) {
 			continue
 		}
 		delete(t.tickets, n)
-		if o := t.all[id]; o != nil {
-			o.keep = until
+		o := t.all[id]
+		if o == nil {
+			continue
 		}
-		ids = append(ids, id)
+		o.keepUntil(until)
+		refs[id]++
 	}
 	t.mu.Unlock()
-	t.release(ids)
+	t.releaseAll(refs)
 }

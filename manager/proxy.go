@@ -215,6 +215,15 @@ type handle struct {
 // marshal makes a handle of the reference, for which the server keeps the object. The handle of a server of this machine has the server's key in it: it is for messages
 // that others cannot read.
 func (r *ref) marshal() ([]byte, error) {
+	h, err := r.pin()
+	if err != nil {
+		return nil, err
+	}
+	return h.append(nil), nil
+}
+
+// pin has the server keep the object for a handle.
+func (r *ref) pin() (*handle, error) {
 	if r == nil {
 		return nil, fmt.Errorf("manager: the zero value of a proxy cannot be sent: make the object with its New function")
 	}
@@ -230,14 +239,14 @@ func (r *ref) marshal() ([]byte, error) {
 		return nil, err
 	}
 	fault.Point("manager.proxy.pinned")
-	h := handle{server: r.server, kind: r.kind, typ: r.typ, object: r.id, ticket: out.uint()}
+	h := &handle{server: r.server, kind: r.kind, typ: r.typ, object: r.id, ticket: out.uint()}
 	if err := out.err(); err != nil {
 		return nil, err
 	}
 	if r.m.network == "ring" || r.m.network == "unix" {
 		h.network, h.address, h.key = r.m.network, r.m.address, r.m.o.Key
 	}
-	return h.append(nil), nil
+	return h, nil
 }
 
 func (h *handle) append(b []byte) []byte {

@@ -160,7 +160,7 @@ func (d *dictEntity) perform(c *call, r *reader, b []byte) (_ []byte, released [
 	case opPopAny: // the one that was put in last, as in Python
 		for i := len(d.order) - 1; i >= 0; i-- {
 			if e := d.order[i]; e != nil {
-				b = d.value(d.value(b, value{[]byte(e.key), e.refs}), e.v)
+				b = d.value(d.value(b, value{data: []byte(e.key), refs: e.refs}), e.v)
 				return b, append(d.del(e), e.v.refs...), nil
 			}
 		}
@@ -169,7 +169,7 @@ func (d *dictEntity) perform(c *call, r *reader, b []byte) (_ []byte, released [
 		b = appendUint(b, 2*len(d.m))
 		for _, e := range d.order {
 			if e != nil {
-				b = d.value(d.value(b, value{[]byte(e.key), e.refs}), e.v)
+				b = d.value(d.value(b, value{data: []byte(e.key), refs: e.refs}), e.v)
 			}
 		}
 		return b, nil, r.err()
@@ -235,6 +235,7 @@ func (d *dictEntity) update(c *call, r *reader) error {
 				return nil, err
 			}
 			released = d.set(key, v)
+			d.s.storedValue(&v)
 		case e != nil:
 			released = append(d.del(e), e.v.refs...)
 		}

@@ -269,6 +269,7 @@ func (l *listEntity) update(c *call, r *reader) error {
 			if err := l.s.retain(v.refs); err != nil {
 				return nil, err
 			}
+			l.s.storedValue(&v)
 			released, l.v[i] = l.v[i].refs, v
 		case l.fixed:
 			return nil, refuse(ErrValue, "the update %q would take an element out of a %v, whose length is fixed", name, c.obj.kind)

@@ -105,6 +105,7 @@ func (t *turn) resume(s *Server, fn perform) {
 		}
 		t.mu.Unlock()
 		s.release(released)
+		s.stored(d.r.tickets)
 		if err != errLater {
 			d.c.answer(err, func(head []byte) []byte { return append(head, b...) })
 		}

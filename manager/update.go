@@ -63,19 +63,36 @@ func findUpdate(name string) (rawUpdate, error) {
 // encode encodes a value behind what stands in buf, and collects the proxies in it of the server's objects.
 func encode[T any](server uint64, buf []byte, v *T) (value, error) {
 	know[T](v)
-	var out value
-	data, err := codec.Append(buf, v, func(h any) {
-		if p, ok := h.(proxy); ok {
-			if r := p.reference(); r != nil && r.server == server {
-				out.refs = append(out.refs, r.id)
-			}
-		}
-	})
+	found := collector{server: server}
+	data, err := codec.AppendWith(buf, v, nil, &found)
 	if err != nil {
 		return value{}, fmt.Errorf("%w: %w", ErrValue, err)
 	}
-	out.data = data[len(buf):]
-	return out, nil
+	found.v.data = data[len(buf):]
+	return found.v, nil
+}
+
+// A collector makes the handles of the proxies in a value, and collects those of the server's objects.
+type collector struct {
+	server uint64
+	v      value
+}
+
+func (x *collector) Marshal(v any) ([]byte, bool, error) {
+	p, ok := v.(proxy)
+	if !ok {
+		return nil, false, nil
+	}
+	r := p.reference()
+	if r == nil || r.server != x.server {
+		return nil, false, nil
+	}
+	h, err := r.pin()
+	if err != nil {
+		return nil, false, err
+	}
+	x.v.refs, x.v.tickets = append(x.v.refs, r.id), append(x.v.tickets, h.ticket)
+	return h.append(nil), true, nil
 }
 
 // know registers the types of a value that travels inside an interface, as far as it can be.

@@ -25,6 +25,7 @@ import (
 //	         the bytes
 //	uvarint  number of objects, and for each
 //	uvarint  its number
+//	uvarint  the ticket of the proxy in the bytes, which is redeemed when the server has the value; 0: none
 type op byte
 
 const (
@@ -119,22 +120,29 @@ func appendBool(b []byte, v bool) []byte {
 
 // A value is encoded, with the objects that the proxies in it refer to.
 type value struct {
-	data []byte
-	refs []uint64
+	data    []byte
+	refs    []uint64
+	tickets []uint64 // one for each of refs, or none
 }
 
 func (v value) append(b []byte) []byte {
 	b = binary.AppendUvarint(appendBytes(b, v.data), uint64(len(v.refs)))
-	for _, r := range v.refs {
+	for i, r := range v.refs {
 		b = binary.AppendUvarint(b, r)
+		if v.tickets == nil {
+			b = append(b, 0)
+		} else {
+			b = binary.AppendUvarint(b, v.tickets[i])
+		}
 	}
 	return b
 }
 
 // A reader takes a frame apart. What is not there is zero, and said at the end by err.
 type reader struct {
-	b   []byte
-	bad bool
+	b       []byte
+	bad     bool
+	tickets []uint64 // and their objects: those of the values that were read
 }
 
 func (r *reader) uint() uint64 {
@@ -186,11 +194,11 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) string() string { return string(r.bytes()) }
 
-// value has the frame's own bytes, too.
+// value has the frame's own bytes, too. Its tickets are left with the reader.
 func (r *reader) value() value {
 	v := value{data: r.bytes()}
 	n := r.uint()
-	if n > uint64(len(r.b)) { // each takes a byte at least
+	if n > uint64(len(r.b)/2) { // each takes two bytes at least
 		r.b, r.bad = nil, true
 		return value{}
 	}
@@ -198,6 +206,9 @@ func (r *reader) value() value {
 		v.refs = make([]uint64, n)
 		for i := range v.refs {
 			v.refs[i] = r.uint()
+			if ticket := r.uint(); ticket != 0 {
+				r.tickets = append(r.tickets, ticket, v.refs[i])
+			}
 		}
 	}
 	return v
@@ -237,6 +248,6 @@ func (r *reader) err() error {
 
 // kept is a copy of a value of a frame's.
 func (v value) kept() value {
-	v.data = append(make([]byte, 0, len(v.data)), v.data...)
+	v.data, v.tickets = append(make([]byte, 0, len(v.data)), v.data...), nil
 	return v
 }

@@ -13,6 +13,11 @@ type Handle[T any] struct {
 	Decode func(carrier any, b []byte) (*T, error)
 }
 
+// A Marshaler is a carrier that encodes values of some types, which encode themselves elsewhere, in its own way. ok false leaves one to its methods.
+type Marshaler interface {
+	Marshal(v any) (b []byte, ok bool, err error)
+}
+
 // A handleType is a Handle without its type.
 type handleType struct {
 	encode func(carrier any, v reflect.Value) ([]byte, error)

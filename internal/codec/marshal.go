@@ -182,6 +182,13 @@ func buildSelf(p *program, self *selfCodec) {
 		if self.notifies && e.seen != nil {
 			e.seen(x)
 		}
+		if m, ok := e.carrier.(Marshaler); ok {
+			if b, ok, err := m.Marshal(x); ok || err != nil {
+				e.uvarint(len(b))
+				e.buf = append(e.buf, b...)
+				return err
+			}
+		}
 		if self.appends {
 			return e.appendBinary(x.(encoding.BinaryAppender))
 		}
