@@ -33,6 +33,7 @@ type Manager struct {
 	network, address string
 	o                DialOptions
 	proc             *multiproc.Process // the server's, if this process has started it
+	control          *conn.Conn         // to it: a message asks it to end
 
 	last atomic.Uint64 // number of a call
 	cur  atomic.Pointer[client]
@@ -322,7 +323,7 @@ func (m *Manager) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	_ = m.proc.Interrupt()
+	m.askToEnd()
 	err := m.proc.Wait(ctx)
 	if errors.Is(err, ctx.Err()) && ctx.Err() != nil {
 		_ = m.proc.Kill()
@@ -332,6 +333,14 @@ func (m *Manager) Close() error {
 		return unlinkLeft(m.serverID())
 	}
 	return nil
+}
+
+// askToEnd asks the server that this Manager has started to end. It may have ended.
+func (m *Manager) askToEnd() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	_ = m.control.SendBytes(ctx, nil)
+	_ = m.control.Close()
 }
 
 // closeGrace is how long a server may take to end when its Manager is closed.
@@ -367,7 +376,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	if m.proc == nil {
 		return refuse(errors.ErrUnsupported, "this Manager has not started the server; who has can end it")
 	}
-	_ = m.proc.Interrupt() // it may have ended
+	m.askToEnd()
 	err := m.proc.Wait(ctx)
 	if err != nil && ctx.Err() != nil {
 		_ = m.proc.Kill()

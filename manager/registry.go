@@ -125,5 +125,8 @@ func (m *Manager) forked() {
 	if c := m.cur.Swap(nil); c != nil {
 		c.abandon()
 	}
-	m.session, m.lost, m.secret, m.proc, m.stop = 0, nil, [16]byte{}, nil, nil
+	if m.control != nil {
+		_ = m.control.Close()
+	}
+	m.session, m.lost, m.secret, m.proc, m.control, m.stop = 0, nil, [16]byte{}, nil, nil, nil
 }

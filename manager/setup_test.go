@@ -120,6 +120,22 @@ func TestInitializerFails(t *testing.T) {
 	}
 }
 
+// An interrupt at the terminal goes to the server as well, and is not for it.
+func TestServerInterrupted(t *testing.T) {
+	ctx := proctest.Context(t)
+	m, err := manager.Start(ctx, options(nil))
+	check(t, err)
+	defer m.Close()
+	for range 3 {
+		check(t, m.Process().Interrupt())
+		check(t, m.Ping(ctx))
+	}
+	l, err := manager.NewList(ctx, m, nil, 1)
+	check(t, err)
+	has(t, 1)(l.Len(ctx))
+	check(t, m.Shutdown(ctx))
+}
+
 // A server listens at several addresses, and whoever comes uses the same objects.
 func TestSeveralAddresses(t *testing.T) {
 	ctx := proctest.Context(t)

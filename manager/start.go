@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"runtime"
 	"time"
 
@@ -51,7 +53,7 @@ type limits struct {
 // has started it.
 func NewSetup[A any](name string, fn func(ctx context.Context, s *Server, arg A) error) *Setup[A] {
 	return &Setup[A]{multiproc.NewTarget("manager:"+name, func(ctx context.Context, a startArg[A]) error {
-		return runServer(ctx, a.Limits, a.Drain, a.Ready, func(s *Server) error { return fn(ctx, s, a.Arg) })
+		return runServer(ctx, a.Limits, a.Drain, a.Ready, func(ctx context.Context, s *Server) error { return fn(ctx, s, a.Arg) })
 	})}
 }
 
@@ -59,7 +61,8 @@ type nothing struct{}
 
 var plain = NewSetup("", func(context.Context, *Server, nothing) error { return nil })
 
-// Start starts a server in a process of its own, and connects to it. The server ends when the Manager is closed or shut down, and when this process ends, however it does.
+// Start starts a server in a process of its own, and connects to it. The server ends when the Manager is closed or shut down, and when this process ends, however it does. It does
+// not end by an interrupt, so that a program which is interrupted at a terminal still has what it needs to end in order.
 func Start(ctx context.Context, o *Options) (*Manager, error) { return plain.Start(ctx, nothing{}, o) }
 
 // Start starts a server in a process of its own, has it run the function, and connects to it; see [Start]. The function's error is returned.
@@ -88,16 +91,17 @@ func (s *Setup[A]) Start(ctx context.Context, arg A, o *Options) (*Manager, erro
 	if err != nil {
 		return nil, err
 	}
-	defer here.Close()
 	p, err := s.target.Start(ctx, startArg[A]{
 		Limits: limits{so.Key, so.MaxClients, so.MaxCalls, so.MaxMessage, so.RingBytes, so.Linger, so.Keep}, Drain: drain, Ready: there, Arg: arg,
 	}, o.Process)
 	_ = there.Close()
 	if err != nil {
+		_ = here.Close()
 		return nil, err
 	}
 	m, err := s.connect(ctx, p, here, network, so.Key)
 	if err != nil {
+		_ = here.Close()
 		_ = p.Kill()
 		_ = p.Wait(context.Background())
 		return nil, err
@@ -128,13 +132,17 @@ func (s *Setup[A]) connect(ctx context.Context, p *multiproc.Process, c *conn.Co
 	if err != nil {
 		return nil, err
 	}
-	m.proc = p
+	m.proc, m.control = p, c
 	return m, nil
 }
 
-// runServer is what a server's process does.
-func runServer(ctx context.Context, l limits, drain time.Duration, ready *conn.Conn, setup func(s *Server) error) error {
-	defer ready.Close()
+// runServer is what a server's process does. It ends when who has started it says so over the connection, or ends. An interrupt that is typed at the terminal is for the
+// program, which may have something to do yet for which it needs the server.
+func runServer(ctx context.Context, l limits, drain time.Duration, control *conn.Conn, setup func(ctx context.Context, s *Server) error) error {
+	defer control.Close()
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	s, err := NewServer(&ServerOptions{
 		Key: l.Key, MaxClients: l.MaxClients, MaxCalls: l.MaxCalls, MaxMessage: l.MaxMessage, RingBytes: l.RingBytes, Linger: l.Linger, Keep: l.Keep,
 	})
@@ -146,15 +154,15 @@ func runServer(ctx context.Context, l limits, drain time.Duration, ready *conn.C
 	if err != nil {
 		return err
 	}
-	if f := setUp(s, setup); f != nil {
-		_ = ready.Send(ctx, readiness{Failure: f.Append(nil)})
+	if f := setUp(ctx, s, setup); f != nil {
+		_ = control.Send(ctx, readiness{Failure: f.Append(nil)})
 		return fmt.Errorf("the setup: %s", f.Text)
 	}
-	if err := ready.Send(ctx, readiness{Address: a.String()}); err != nil {
+	if err := control.Send(ctx, readiness{Address: a.String()}); err != nil {
 		return err
 	}
-	_ = ready.Close()
-	<-ctx.Done()
+	_, _ = control.RecvBytes(ctx)
+	cancel()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := s.Shutdown(end); !errors.Is(err, context.DeadlineExceeded) {
@@ -170,13 +178,13 @@ type readiness struct {
 }
 
 // setUp runs the setup and returns how it failed, if it did.
-func setUp(s *Server, setup func(s *Server) error) (f *failure.Record) {
+func setUp(ctx context.Context, s *Server, setup func(ctx context.Context, s *Server) error) (f *failure.Record) {
 	defer func() {
 		if v := recover(); v != nil {
 			f = failure.OfPanic(v)
 		}
 	}()
-	if err := setup(s); err != nil {
+	if err := setup(ctx, s); err != nil {
 		return failure.Of(err)
 	}
 	return nil
