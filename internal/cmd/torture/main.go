@@ -27,6 +27,7 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/torture"
 	"github.com/fb2d3dbd/multiproc/internal/torture/fork"
 	"github.com/fb2d3dbd/multiproc/internal/torture/locks"
+	"github.com/fb2d3dbd/multiproc/internal/torture/manager"
 	"github.com/fb2d3dbd/multiproc/internal/torture/pipe"
 	"github.com/fb2d3dbd/multiproc/internal/torture/pool"
 	"github.com/fb2d3dbd/multiproc/internal/torture/queue"
@@ -35,10 +36,11 @@ import (
 
 // suites are the subcommands.
 var suites = map[string]func(context.Context, torture.Options) torture.Result{
-	"locks": locks.Run,
-	"pipe":  pipe.Run,
-	"pool":  pool.Run,
-	"queue": queue.Run,
+	"locks":   locks.Run,
+	"manager": manager.Run,
+	"pipe":    pipe.Run,
+	"pool":    pool.Run,
+	"queue":   queue.Run,
 }
 
 func main() {
