@@ -188,8 +188,8 @@ func (x *Cond) notify(ctx context.Context, n int) error {
 	return x.r.call(ctx, q)
 }
 
-// Waiters returns how many wait at this instant.
-func (x *Cond) Waiters(ctx context.Context) (int, error) { return x.r.number(ctx, opLen) }
+// Waiting returns how many wait at this instant.
+func (x *Cond) Waiting(ctx context.Context) (int, error) { return x.r.number(ctx, opLen) }
 
 // Close lets the condition go, and its lock as far as it is the condition's: a lock that it was made on stays. It ends when nobody refers to it; who waits for a notification then
 // gets ErrGone. A second Close does nothing.

@@ -15,7 +15,7 @@ import (
 // waiting waits until so many wait at a condition.
 func waiting(t testing.TB, c *manager.Cond, n int) {
 	t.Helper()
-	proctest.Eventually(t, func() bool { have, err := c.Waiters(proctest.Context(t)); return have == n && err == nil }, "them to wait")
+	proctest.Eventually(t, func() bool { have, err := c.Waiting(proctest.Context(t)); return have == n && err == nil }, "them to wait")
 }
 
 // conds makes a condition on a Mutex of its own, on a Mutex and on an RLock, for each of the clients.

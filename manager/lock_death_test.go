@@ -258,7 +258,7 @@ func TestDeathOfNotified(t *testing.T) {
 			// The victim does not unlock: it dies with the lock, or without.
 			<-killed
 			lock(t, ctx, v.Cond.Locker())
-			if n, err := v.Cond.Waiters(ctx); err != nil {
+			if n, err := v.Cond.Waiting(ctx); err != nil {
 				t.Fatal(err)
 			} else if n == 1 { // the victim had taken it before it died
 				is(t, v.Cond.Notify(ctx, 1))

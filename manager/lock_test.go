@@ -17,7 +17,7 @@ import (
 func clients(t *testing.T, n int, fn func(t *testing.T, s *manager.Server, m []*manager.Manager)) {
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
-			s := serve(t, &manager.ServerOptions{Linger: 20 * time.Millisecond, Keep: time.Nanosecond})
+			s := serve(t, &manager.ServerOptions{Keep: time.Nanosecond})
 			all := make([]*manager.Manager, n)
 			for i := range all {
 				all[i] = dial(t, s, transport)

@@ -131,7 +131,7 @@ func TestQueue(t *testing.T) {
 func TestQueueMany(t *testing.T) {
 	queues(t, 10, 3, func(t *testing.T, s *manager.Server, q []puttable[int]) {
 		ctx := proctest.Context(t)
-		const producers, consumers, each = 20, 20, 40
+		const producers, consumers, each = 10, 10, 40
 		var puts, gets sync.WaitGroup
 		var mu sync.Mutex
 		var all []int
