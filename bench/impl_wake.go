@@ -28,8 +28,8 @@ func wakeScenarios() []Scenario {
 	for _, waiters := range []int{1, 100, 10_000} {
 		s := Scenario{
 			Name: fmt.Sprintf("wait/event-%d", waiters),
-			Doc: "one waking of " + plural(waiters, "goroutine") + " of a process, until the last is awake, by an event that another process sets; pthread has as many threads " +
-				"at a condition variable, cpython at an event; threads says how many the process has",
+			Doc: "one waking of " + plural(waiters, "goroutine") + " of a process, until the last is awake, by an event that another process sets; " +
+				"threads says how many the process has",
 			Impls:  []Impl{multiprocWake(waiters, false), goroutineWake(waiters, false)},
 			Long:   true,
 			Rounds: curveRounds,
@@ -38,13 +38,14 @@ func wakeScenarios() []Scenario {
 			pthread, cpython := cImpl("pthread", "wake", waiters), cpythonImpl("wake", waiters)
 			pthread.Most, cpython.Most = wakings, wakings
 			s.Impls = append(s.Impls, cpython, pthread)
+			s.Doc += "; pthread has as many threads at a condition variable, cpython at an event"
 		}
 		all = append(all, s)
 	}
 	for _, waiters := range []int{100, 10_000} {
 		all = append(all, Scenario{
 			Name:   fmt.Sprintf("wait/locks-%d", waiters),
-			Doc:    "the same where each waits for a lock of its own: from the first unlock until the last has its lock",
+			Doc:    "one waking of " + plural(waiters, "goroutine") + " of a process that wait each for a lock of its own: from the first unlock by another process until the last has its lock",
 			Impls:  []Impl{multiprocWake(waiters, true), goroutineWake(waiters, true)},
 			Long:   true,
 			Rounds: curveRounds,

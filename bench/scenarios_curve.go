@@ -28,7 +28,7 @@ var curves = []curve{
 		[]int{1, 8},
 	},
 	{
-		"mutex-hold1us", "the same, and whoever has the lock keeps it for a microsecond, by %s taking turns",
+		"mutex-hold1us", "one lock, counter++, a microsecond of work, unlock, by %s taking turns as fast as they can; the peers are those of curve/mutex",
 		func(workers int) []Impl { return lockImpls(workers, time.Microsecond) },
 		nil,
 	},
