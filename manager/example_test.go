@@ -158,7 +158,7 @@ func ExampleNewSegment() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	s, err := manager.NewSegment(ctx, m, &shm.Options{Size: 4096}, &manager.ObjectOptions{Name: "pixels"})
+	s, err := manager.NewSegment(ctx, m, &manager.ObjectOptions{Name: "pixels"}, &shm.Options{Size: 4096})
 	if errors.Is(err, errors.ErrUnsupported) {
 		fmt.Println("hello")
 		return
@@ -168,7 +168,7 @@ func ExampleNewSegment() {
 	}
 	defer s.Close()
 	copy(s.Shared().Bytes(), "hello")
-	same, err := manager.NewSegment(ctx, m, nil, &manager.ObjectOptions{Name: "pixels", Existing: true}) // in another process, say
+	same, err := manager.NewSegment(ctx, m, &manager.ObjectOptions{Name: "pixels", Existing: true}, nil) // in another process, say
 	if err != nil {
 		log.Fatal(err)
 	}

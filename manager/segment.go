@@ -28,7 +28,7 @@ const (
 )
 
 // NewSegment makes a segment in the server, or finds one by its name, and opens it here. so are as for shm.Create, but Keep is refused.
-func NewSegment(ctx context.Context, m *Manager, so *shm.Options, o *ObjectOptions) (*Segment, error) {
+func NewSegment(ctx context.Context, m *Manager, o *ObjectOptions, so *shm.Options) (*Segment, error) {
 	if so == nil {
 		so = &shm.Options{}
 	}
@@ -120,7 +120,7 @@ type SharedMemory struct {
 }
 
 // NewSharedMemory makes a block of size bytes in the server, or finds one by its name, and opens it here.
-func NewSharedMemory(ctx context.Context, m *Manager, size int, o *ObjectOptions) (*SharedMemory, error) {
+func NewSharedMemory(ctx context.Context, m *Manager, o *ObjectOptions, size int) (*SharedMemory, error) {
 	r, err := m.create(ctx, kindSegment, formBlock, o, func(b []byte) ([]byte, error) { return appendInt(b, size), nil })
 	if err != nil {
 		return nil, err

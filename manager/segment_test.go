@@ -62,9 +62,9 @@ func makeMemory(t *testing.T, m *manager.Manager) (x memory, names []string) {
 	t.Helper()
 	ctx := proctest.Context(t)
 	var err error
-	x.Segment, err = manager.NewSegment(ctx, m, &shm.Options{Size: 4096}, nil)
+	x.Segment, err = manager.NewSegment(ctx, m, nil, &shm.Options{Size: 4096})
 	check(t, err)
-	x.Block, err = manager.NewSharedMemory(ctx, m, 100, nil)
+	x.Block, err = manager.NewSharedMemory(ctx, m, nil, 100)
 	check(t, err)
 	x.List, err = manager.NewShareableList(ctx, m, nil, 1, "a", 2.5, nil, true, []byte("b"))
 	check(t, err)
@@ -161,16 +161,16 @@ func TestSegmentMisuse(t *testing.T) {
 	needShared(t)
 	ctx := proctest.Context(t)
 	m := dialed(t, "tcp")
-	if _, err := manager.NewSegment(ctx, m, &shm.Options{Size: 1, Keep: true}, nil); !errors.Is(err, manager.ErrValue) {
+	if _, err := manager.NewSegment(ctx, m, nil, &shm.Options{Size: 1, Keep: true}); !errors.Is(err, manager.ErrValue) {
 		t.Error(err)
 	}
-	if _, err := manager.NewSegment(ctx, m, &shm.Options{Size: -1}, nil); !errors.Is(err, manager.ErrValue) {
+	if _, err := manager.NewSegment(ctx, m, nil, &shm.Options{Size: -1}); !errors.Is(err, manager.ErrValue) {
 		t.Error(err)
 	}
-	if _, err := manager.NewSharedMemory(ctx, m, 0, nil); !errors.Is(err, manager.ErrValue) {
+	if _, err := manager.NewSharedMemory(ctx, m, nil, 0); !errors.Is(err, manager.ErrValue) {
 		t.Error(err)
 	}
-	if _, err := manager.NewSharedMemory(ctx, m, 1<<46, nil); !errors.Is(err, shm.ErrNoMemory) && !errors.Is(err, manager.ErrValue) {
+	if _, err := manager.NewSharedMemory(ctx, m, nil, 1<<46); !errors.Is(err, shm.ErrNoMemory) && !errors.Is(err, manager.ErrValue) {
 		t.Error(err)
 	}
 	if _, err := manager.NewShareableList(ctx, m, nil, struct{}{}); !errors.Is(err, manager.ErrValue) {
@@ -181,13 +181,13 @@ func TestSegmentMisuse(t *testing.T) {
 	}
 	// a client that does not find it: it is on another machine, say
 	o := &manager.ObjectOptions{Name: "block"}
-	b, err := manager.NewSharedMemory(ctx, m, 10, o)
+	b, err := manager.NewSharedMemory(ctx, m, o, 10)
 	check(t, err)
 	check(t, shm.UnlinkSharedMemory(b.Shared().Name()))
-	if _, err := manager.NewSharedMemory(ctx, m, 10, o); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := manager.NewSharedMemory(ctx, m, o, 10); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
-	if _, err := manager.NewSegment(ctx, m, nil, o); !errors.Is(err, manager.ErrName) {
+	if _, err := manager.NewSegment(ctx, m, o, nil); !errors.Is(err, manager.ErrName) {
 		t.Error(err)
 	}
 	check(t, b.Close())
