@@ -176,6 +176,22 @@ func TestContainerDictsInDict(t *testing.T) {
 	})
 }
 
+func TestContainerQueues(t *testing.T) {
+	networks(t, func(t *testing.T, m *manager.Manager) {
+		ctx := proctest.Context(t)
+		q, err := manager.NewQueue[int](ctx, m, nil, 0)
+		check(t, err)
+		l, d := newList(t, m, q), newDict(t, m, map[int]*manager.Queue[int]{0: q})
+		check(t, q.Close())
+		in, err := l.At(ctx, 0)
+		check(t, err)
+		check(t, in.Put(ctx, 123))
+		out, err := d.Get(ctx, 0)
+		check(t, err)
+		has(t, 123)(out.Get(ctx))
+	})
+}
+
 func TestContainerNamespace(t *testing.T) {
 	networks(t, func(t *testing.T, m *manager.Manager) {
 		ctx := proctest.Context(t)

@@ -228,19 +228,21 @@ func ExampleSetup() {
 			log.Fatal(err)
 		}
 		defer c.Close()
-		guests, err := manager.NewList[string](ctx, c, &manager.ObjectOptions{Name: "guests"})
+		q, err := manager.NewQueue[string](ctx, c, &manager.ObjectOptions{Name: "queue"}, 10)
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := guests.Append(ctx, name); err != nil {
-			log.Fatal(err)
+		if name == "ann" {
+			if err := q.Put(ctx, "hello from ann"); err != nil {
+				log.Fatal(err)
+			}
+			continue
 		}
-		fmt.Println(guests.Copy(ctx))
+		fmt.Println(q.Get(ctx))
 	}
 	_, err = manager.Dial(ctx, "tcp", at.Address, &manager.DialOptions{Key: []byte("sesame"), TLS: config})
 	fmt.Println(errors.Is(err, manager.ErrAuthentication))
 	// Output:
-	// [ann] <nil>
-	// [ann bob] <nil>
+	// hello from ann <nil>
 	// true
 }

@@ -163,8 +163,8 @@ func (p *Pool[In, Out]) Map(ctx context.Context, in []In) ([]Out, error) {
 	return out, failed
 }
 
-// CloseIntake ends the intake: later calls return ErrClosed; what was begun is finished, and then the workers leave.
-func (p *Pool[In, Out]) CloseIntake(ctx context.Context) error { return p.r.simple(ctx, opDone) }
+// ClosePool ends the intake: later calls return ErrClosed; what was begun is finished, and then the workers leave.
+func (p *Pool[In, Out]) ClosePool(ctx context.Context) error { return p.r.simple(ctx, opDone) }
 
 // Terminate ends the workers at once. Tasks that have not ended get pool.ErrTerminated. It returns when the workers are gone.
 func (p *Pool[In, Out]) Terminate(ctx context.Context) error { return p.r.simple(ctx, opAbort) }

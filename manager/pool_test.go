@@ -109,7 +109,7 @@ func TestPool(t *testing.T) {
 		c, err := applier.Start(ctx, p, process)
 		check(t, err)
 		check(t, c.Wait(ctx))
-		check(t, p.CloseIntake(ctx))
+		check(t, p.ClosePool(ctx))
 		if _, err := p.Apply(ctx, 1); !errors.Is(err, manager.ErrClosed) {
 			t.Error(err)
 		}
