@@ -114,7 +114,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(frame(frameError(nil, 1, ErrKey)))
 	f.Add(frame(frameError(nil, 1, failed(io.EOF))))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m := &Manager{network: "none", refs: map[uint64]int{}}
+		m := newManager("none", "")
 		m.cur.Store(newClient(&fakeLink{frames: cutUp(data)}))
 		r := &ref{m: m, id: 1, kind: kindDict}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

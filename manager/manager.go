@@ -38,7 +38,11 @@ type Manager struct {
 	last atomic.Uint64 // number of a call
 	cur  atomic.Pointer[client]
 
-	mu      sync.Mutex // guards what follows, and connecting
+	turn chan struct{}   // of connecting
+	life context.Context // ends with the Manager
+	over context.CancelFunc
+
+	mu      sync.Mutex // guards what follows, which who connects alone writes
 	server  uint64
 	session uint64
 	secret  [16]byte
@@ -47,8 +51,10 @@ type Manager struct {
 	lost    []uint64 // calls of the session that have got no answer, which the server has not been told of
 	// implicit says that no user has made this Manager: a proxy that has arrived has.
 	implicit bool
-	stop     func() // of the goroutine that keeps the connection alive
+	opening  int                // proxies that are about to be opened; guarded by the registry's lock
+	stop     context.CancelFunc // of the goroutine that keeps the connection alive; of who connects
 
+	held  atomic.Int64 // proxies
 	refMu sync.Mutex
 	refs  map[uint64]int // objects that this process has proxies of, and how many
 }
@@ -58,7 +64,7 @@ type Manager struct {
 //
 // If the connection breaks, calls under way are ErrLost, and the next call connects again, to the same objects if the server still has them; see ServerOptions.Linger.
 func Dial(ctx context.Context, network, address string, o *DialOptions) (*Manager, error) {
-	m := &Manager{network: network, address: address, refs: map[uint64]int{}}
+	m := newManager(network, address)
 	if o != nil {
 		m.o = *o
 	}
@@ -69,10 +75,17 @@ func Dial(ctx context.Context, network, address string, o *DialOptions) (*Manage
 		return nil, refuse(ErrValue, "the network %q; there are ring, unix, tcp, tcp4 and tcp6", network)
 	}
 	if _, err := m.client(ctx); err != nil {
+		m.over()
 		return nil, err
 	}
 	managers.add(m)
 	return m, nil
+}
+
+func newManager(network, address string) *Manager {
+	m := &Manager{network: network, address: address, refs: map[uint64]int{}, turn: make(chan struct{}, 1)}
+	m.life, m.over = context.WithCancel(context.Background())
+	return m
 }
 
 // serverID returns the server's number.
@@ -96,16 +109,29 @@ func (m *Manager) client(ctx context.Context) (*client, error) {
 	if c := m.cur.Load(); c != nil && c.alive() {
 		return c, nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.connect(ctx)
-}
-
-// connect makes the link if there is none. m.mu is held.
-func (m *Manager) connect(ctx context.Context) (*client, error) {
-	if m.closed {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-m.life.Done():
 		return nil, fmt.Errorf("manager: %w", ErrClosed)
 	}
+	defer func() { <-m.turn }()
+	own, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.life, cancel)()
+	c, err := m.connect(own)
+	if m.life.Err() != nil { // it was closed meanwhile
+		if c != nil {
+			c.fail(fmt.Errorf("manager: %w", ErrClosed))
+		}
+		return nil, fmt.Errorf("manager: %w", ErrClosed)
+	}
+	return c, err
+}
+
+// connect makes the link if there is none. The caller has the turn.
+func (m *Manager) connect(ctx context.Context) (*client, error) {
 	if c := m.cur.Load(); c != nil && c.alive() {
 		return c, nil
 	}
@@ -150,8 +176,10 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 			}
 			return nil, fmt.Errorf("manager: connect to %s %s: %w", m.network, m.address, err)
 		}
+		m.mu.Lock()
 		old := m.server
 		m.server, m.session, m.secret, m.dialed = w.server, w.session, w.secret, true
+		m.mu.Unlock()
 		if old != w.server {
 			managers.moved(m, old)
 		}
@@ -163,6 +191,9 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 			err = m.resume(ctx, cl)
 		}
 		if err != nil {
+			if h.session == 0 {
+				m.session = 0 // the next one refers to everything again
+			}
 			cl.fail(err)
 			if err == errUnsent {
 				err = ErrLost
@@ -178,7 +209,7 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 	}
 }
 
-// resume tells the server which calls of the session have got no answer, for what the answers handed over this client does not have. m.mu is held.
+// resume tells the server which calls of the session have got no answer, for what the answers handed over this client does not have. The caller has the turn.
 func (m *Manager) resume(ctx context.Context, c *client) error {
 	q := m.request(opResume, 0)
 	defer q.release()
@@ -227,7 +258,7 @@ func (m *Manager) keepAlive(c *client) {
 	if m.stop != nil {
 		m.stop()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(m.life)
 	m.stop = cancel
 	go func() {
 		tick := time.NewTicker(m.o.KeepAlive)
@@ -349,15 +380,14 @@ const closeGrace = 2 * time.Second
 // end ends the connection.
 func (m *Manager) end() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.closed {
+		m.mu.Unlock()
 		return
 	}
 	m.closed = true
+	m.mu.Unlock()
+	m.over()
 	managers.remove(m)
-	if m.stop != nil {
-		m.stop()
-	}
 	c := m.cur.Load()
 	if c == nil {
 		return

@@ -76,6 +76,7 @@ func (m *Manager) create(ctx context.Context, k kind, typ string, o *ObjectOptio
 
 // hold makes the reference that this process has got one that is let go when nobody has it any more.
 func (m *Manager) hold(id uint64, k kind, typ string) *ref {
+	m.held.Add(1)
 	m.refMu.Lock()
 	m.refs[id]++
 	m.refMu.Unlock()
@@ -91,11 +92,9 @@ func (m *Manager) drop(id uint64, collected bool) {
 	if m.refs[id] <= 0 {
 		delete(m.refs, id)
 	}
-	left := len(m.refs)
 	m.refMu.Unlock()
-	if m.implicit && left == 0 {
-		m.end()
-		return
+	if m.held.Add(-1) == 0 {
+		defer managers.unused(m)
 	}
 	c := m.cur.Load()
 	if c == nil {
@@ -278,6 +277,7 @@ func unmarshal(b []byte, k kind, typ string) (*ref, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer managers.opened(m)
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	q := m.request(opAttach, h.object)

@@ -46,6 +46,11 @@ func (r *registry) add(m *Manager) {
 func (r *registry) remove(m *Manager) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.take(m)
+}
+
+// take takes a Manager out. r.mu is held.
+func (r *registry) take(m *Manager) {
 	delete(r.all, m)
 	for id, have := range r.by {
 		if have == m {
@@ -66,10 +71,13 @@ func (r *registry) moved(m *Manager, old uint64) {
 	}
 }
 
-// of returns the Manager for a proxy that has arrived.
+// of returns the Manager for a proxy that has arrived, which does not end before opened is told.
 func (r *registry) of(h *handle) (*Manager, error) {
 	r.mu.Lock()
 	m, s := r.by[h.server], r.servers[h.server]
+	if m != nil {
+		m.opening++
+	}
 	r.mu.Unlock()
 	if m != nil {
 		return m, nil
@@ -86,8 +94,10 @@ func (r *registry) of(h *handle) (*Manager, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
-	m = &Manager{network: h.network, address: h.address, refs: map[uint64]int{}, implicit: true, o: DialOptions{Key: h.key}}
+	m = newManager(h.network, h.address)
+	m.implicit, m.opening, m.o.Key = true, 1, h.key
 	if _, err := m.client(ctx); err != nil {
+		m.over()
 		return nil, err
 	}
 	if m.server != h.server {
@@ -98,6 +108,8 @@ func (r *registry) of(h *handle) (*Manager, error) {
 	have := r.by[h.server]
 	if have == nil {
 		r.all[m], r.by[h.server] = struct{}{}, m
+	} else {
+		have.opening++
 	}
 	r.mu.Unlock()
 	if have != nil {
@@ -105,6 +117,30 @@ func (r *registry) of(h *handle) (*Manager, error) {
 		return have, nil
 	}
 	return m, nil
+}
+
+// opened says that a proxy was opened with a Manager that of has returned, or was not.
+func (r *registry) opened(m *Manager) {
+	r.mu.Lock()
+	m.opening--
+	r.mu.Unlock()
+	r.unused(m)
+}
+
+// unused ends a Manager that no user has made if nobody has a proxy of it, or is about to.
+func (r *registry) unused(m *Manager) {
+	if !m.implicit {
+		return
+	}
+	r.mu.Lock()
+	over := m.opening == 0 && m.held.Load() == 0
+	if over {
+		r.take(m)
+	}
+	r.mu.Unlock()
+	if over {
+		m.end()
+	}
 }
 
 // openTimeout bounds what a proxy does where there is no context: to be sent, and to be opened.
@@ -128,5 +164,5 @@ func (m *Manager) forked() {
 	if m.control != nil {
 		_ = m.control.Close()
 	}
-	m.session, m.lost, m.secret, m.proc, m.control, m.stop = 0, nil, [16]byte{}, nil, nil, nil
+	m.session, m.lost, m.secret, m.proc, m.control, m.stop, m.opening, m.turn = 0, nil, [16]byte{}, nil, nil, nil, 0, make(chan struct{}, 1)
 }
