@@ -108,6 +108,11 @@ func (c *client) send(ctx context.Context, frame []byte) error {
 	err := c.l.send(ctx, frame)
 	switch {
 	case err == nil || errors.Is(err, ErrTooLarge):
+	case err == errUnsure:
+		c.fail(errDied)
+		c.mu.Lock()
+		err = c.gone()
+		c.mu.Unlock()
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		err = ctx.Err() // if a part of it was sent, the next one finds the link broken
 	default:
@@ -176,9 +181,7 @@ func (c *client) await(ctx context.Context, q *request) error {
 			grace, cancel := context.WithTimeout(context.Background(), cancelGrace)
 			defer cancel()
 			ctx = grace
-			var b [24]byte
-			_ = c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opCancel)), q.id), 0))
-			fault.Point("manager.call.cancelled")
+			go c.cancel(grace, q.id) // the server may take nothing before this one receives
 			continue
 		}
 		c.mu.Lock()
@@ -190,6 +193,13 @@ func (c *client) await(ctx context.Context, q *request) error {
 			c.breakOff(fmt.Errorf("%w: no answer to a call that was given up", ErrLost))
 		}
 	}
+}
+
+// cancel tells the server that a call was given up.
+func (c *client) cancel(ctx context.Context, id uint64) {
+	var b [24]byte
+	_ = c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opCancel)), id), 0))
+	fault.Point("manager.call.cancelled")
 }
 
 // receive receives for everybody until q is answered, the link is broken, or ctx ends, whose error it then returns. The caller has set c.reading.

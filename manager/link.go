@@ -13,7 +13,8 @@ import (
 
 // A link carries frames between a client and a server, whole and in order. One goroutine at a time sends, and one receives.
 type link interface {
-	// send sends a frame, waiting for room until ctx ends. After an error other than those of ctx and of the size of the frame the link is of no use.
+	// send sends a frame, waiting for room until ctx ends. After an error other than those of ctx and of the size of the frame the link is of no use. The peer has not got
+	// the frame then, but for errUnsure.
 	send(ctx context.Context, frame []byte) error
 	// trySend sends a frame if it can do so at once, and reports whether it did; else nothing of it was sent.
 	trySend(frame []byte) (bool, error)
@@ -27,6 +28,9 @@ type link interface {
 }
 
 var errDied = errors.New("manager: the peer died")
+
+// errUnsure says that the link is of no use, and that the peer may have got a frame or not.
+var errUnsure = errors.New("manager: the link ended when a frame was sent")
 
 // connLink sends frames as the messages of a connection.
 type connLink struct {

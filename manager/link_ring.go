@@ -84,7 +84,7 @@ func openRing(seg *shm.Segment, server bool, maximum int) (*ringLink, error) {
 
 func (l *ringLink) send(ctx context.Context, frame []byte) error {
 	if len(frame) <= l.part {
-		return l.told(l.out.Put(ctx, frame))
+		return unsure(l.told(l.out.Put(ctx, frame)))
 	}
 	if len(frame) > l.maximum {
 		return refuse(ErrTooLarge, "a message of %d bytes; at most %d are allowed", len(frame), l.maximum)
@@ -98,7 +98,9 @@ func (l *ringLink) send(ctx context.Context, frame []byte) error {
 		if err == nil {
 			room[0] = mark
 			copy(room[1:], frame[:n])
-			err = l.out.Commit(n + 1)
+			if err = l.out.Commit(n + 1); mark == markLast {
+				return unsure(l.told(err))
+			}
 		}
 		if err != nil {
 			if len(frame) < whole { // who waits for the rest must not take another frame for it
@@ -110,6 +112,14 @@ func (l *ringLink) send(ctx context.Context, frame []byte) error {
 		fault.Point("manager.ring.part")
 	}
 	return nil
+}
+
+// unsure makes the error of a put that of a frame that may have been put before the ring was found to have ended.
+func unsure(err error) error {
+	if err == errDied {
+		return errUnsure
+	}
+	return err
 }
 
 func (l *ringLink) trySend(frame []byte) (bool, error) {

@@ -11,13 +11,14 @@ import (
 
 // A call is what a session has asked for and has no answer yet. Most are answered before the next frame is looked at, and never stand in a table.
 type call struct {
-	s      *session
-	id     uint64
-	obj    *object
-	op     op
-	waits  bool   // it stands in the session's table
-	cancel func() // takes it out of where it waits and answers it, unless it was answered; guarded by the session's lock
-	runs   bool   // a function of a user's runs for it; guarded by the session's lock
+	s       *session
+	id      uint64
+	obj     *object
+	op      op
+	waits   bool   // it stands in the session's table
+	cancel  func() // takes it out of where it waits and answers it, unless it was answered; guarded by the session's lock
+	givenUp bool   // by the client; guarded by the session's lock
+	runs    bool   // a function of a user's runs for it; guarded by the session's lock
 	// fate says, while a function of a user's runs for it, whether what it has done counts:
 	//
 	//	open       → committed  by the one who makes it count, with the lock that makes it seen

@@ -68,7 +68,11 @@ func (s *session) runs(c *call) {
 func (s *session) recancel(c *call, cancel func()) {
 	s.mu.Lock()
 	c.cancel = cancel
+	late := c.givenUp || c.gone.Load()
 	s.mu.Unlock()
+	if late { // between the two
+		go cancel()
+	}
 }
 
 func (s *session) leave(c *call) {
@@ -165,7 +169,7 @@ func (s *session) cancelCall(id uint64) {
 	s.mu.Lock()
 	var cancel func()
 	if c := s.calls[id]; c != nil {
-		cancel = c.cancel
+		cancel, c.givenUp = c.cancel, true
 	}
 	s.mu.Unlock()
 	if cancel != nil {
@@ -204,6 +208,9 @@ func (s *session) send(frame []byte) {
 	go s.flush(l)
 }
 
+// fewAnswers may wait for who is sending, and more than the answers to calls that waited do not: the reader waits with them.
+const fewAnswers = 16
+
 // reply sends a frame of the reader's own, which stays the caller's, waiting for room: who does not take answers is not asked for more.
 func (s *session) reply(l link, frame []byte) {
 	s.mu.Lock()
@@ -213,7 +220,11 @@ func (s *session) reply(l link, frame []byte) {
 	}
 	if s.sending {
 		s.out = append(s.out, append([]byte(nil), frame...))
+		full := len(s.out) > fewAnswers || len(frame) > keptFrame
 		s.mu.Unlock()
+		if full {
+			s.drain(s.ctx)
+		}
 		return
 	}
 	s.sending = true
