@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,25 +19,8 @@ import (
 
 // A run is what all rounds share.
 type run struct {
-	torture.Options
-	mu     sync.Mutex
-	res    torture.Result
+	*torture.Rounds
 	points *torture.Points
-}
-
-func (r *run) complain(kind *int, format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	*kind++
-	if *kind <= 20 {
-		fmt.Fprintf(r.Log, format+"\n", args...)
-	}
-}
-
-func (r *run) count(n *int) {
-	r.mu.Lock()
-	*n++
-	r.mu.Unlock()
 }
 
 const (
@@ -49,43 +30,20 @@ const (
 
 // Run kills until as many have been killed as asked for.
 func Run(ctx context.Context, o torture.Options) torture.Result {
-	if o.Log == nil {
-		o.Log = io.Discard
-	}
-	r := &run{Options: o, points: torture.NewPoints(points)}
-	r.res.Suite, r.res.Points = "manager", len(points)
-	begin := time.Now()
-	rng := rand.New(rand.NewPCG(o.Seed, 1))
-	for ctx.Err() == nil && r.res.Kills < o.Kills && !r.res.Trouble() && (o.Seconds == 0 || time.Since(begin).Seconds() < o.Seconds) {
-		over := make(chan error, 1)
-		go func() { over <- r.round(ctx, rng, r.res.Rounds) }()
-		select {
-		case err := <-over:
-			if err != nil && ctx.Err() == nil {
-				r.complain(&r.res.Failed, "%v", err)
-			}
-		case <-time.After(4*r.Patience + 2*time.Minute):
-			buf := make([]byte, 1<<20)
-			r.complain(&r.res.Hung, "a round does not end\n%s", buf[:runtime.Stack(buf, true)])
-			if o.GiveUp != nil {
-				r.res.Seconds = time.Since(begin).Seconds()
-				o.GiveUp(r.res)
-			}
-			return r.res
-		}
-		r.res.Rounds++
-		fmt.Fprintf(o.Log, "manager: %d killed, %d stopped, %d operations, in %d rounds\n", r.res.Kills, r.res.Stops, r.res.Messages, r.res.Rounds)
+	r := &run{torture.NewRounds("manager", len(points), o), torture.NewPoints(points)}
+	if !r.Play(ctx, 4*r.Patience+2*time.Minute, "operations", r.round) {
+		return r.Result()
 	}
 	missed := r.points.Missed()
-	r.res.PointsHit = len(points) - len(missed)
-	if len(missed) > 0 && r.res.Kills >= fewKills && o.Seconds == 0 {
-		r.complain(&r.res.Failed, "nobody died at %q", missed)
+	res := r.Result()
+	if len(missed) > 0 && res.Kills >= fewKills && o.Seconds == 0 {
+		r.Complain(torture.FailedOf, "nobody died at %q", missed)
 	}
 	if o.Verbose {
-		r.points.Each(func(name string, tries, hits int) { fmt.Fprintf(o.Log, "%8d of %8d %s\n", hits, tries, name) })
+		r.points.Each(func(name string, tries, hits int) { fmt.Fprintf(r.Log, "%8d of %8d %s\n", hits, tries, name) })
 	}
-	r.res.Seconds = float64(time.Since(begin).Milliseconds()) / 1000
-	return r.res
+	r.Change(func(res *torture.Result) { res.PointsHit = len(points) - len(missed) })
+	return r.Result()
 }
 
 var key = []byte("torture")
@@ -117,28 +75,22 @@ func (r *run) round(ctx context.Context, rng *rand.Rand, n int) (err error) {
 	}
 	var all sync.WaitGroup
 	var taken atomic.Int32 // items of the queue that the dead may have got and not written down
-	kills := min(roundKills, r.Kills-r.res.Kills)
+	kills := min(roundKills, r.Kills-r.Result().Kills)
 	for lane := range r.Victims {
 		own := rand.New(rand.NewPCG(rng.Uint64(), uint64(lane)))
 		all.Go(func() {
-			for k := lane; k < kills && ctx.Err() == nil && !r.troubled(); k += r.Victims {
+			for k := lane; k < kills && ctx.Err() == nil && !r.Troubled(); k += r.Victims {
 				if err := r.life(ctx, own, job, lane, &taken); err != nil {
-					r.complain(&r.res.Failed, "%v", err)
+					r.Complain(torture.FailedOf, "%v", err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	if r.troubled() || ctx.Err() != nil {
+	if r.Troubled() || ctx.Err() != nil {
 		return nil
 	}
 	return r.settle(ctx, m, job, before, kills, int(taken.Load()))
-}
-
-func (r *run) troubled() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.res.Trouble()
 }
 
 // life starts a client and kills it.
@@ -177,7 +129,7 @@ func (r *run) life(ctx context.Context, rng *rand.Rand, j job, lane int, taken *
 			if rng.IntN(4) == 0 && torture.Pause(p) {
 				time.Sleep(time.Duration(rng.IntN(40)) * time.Millisecond)
 				torture.Resume(p)
-				r.count(&r.res.Stops)
+				r.Change(func(res *torture.Result) { res.Stops++ })
 				continue
 			}
 			_ = p.Kill() // it may have ended
@@ -185,10 +137,10 @@ func (r *run) life(ctx context.Context, rng *rand.Rand, j job, lane int, taken *
 		break
 	}
 	if err := p.Wait(limit); limit.Err() != nil {
-		r.complain(&r.res.Hung, "a client does not die: %v", err)
+		r.Complain(torture.HungOf, "a client does not die: %v", err)
 		return nil
 	} else if exit, ok := errors.AsType[*multiproc.ExitError](err); !ok || exit.Code != -9 {
-		r.complain(&r.res.Failed, "a client ended by itself: %v", err)
+		r.Complain(torture.FailedOf, "a client ended by itself: %v", err)
 		return nil
 	}
 	if j.Book.took(lane) {
@@ -196,9 +148,9 @@ func (r *run) life(ctx context.Context, rng *rand.Rand, j job, lane int, taken *
 	}
 	if name := j.Book.diedAt(lane); name != "" {
 		r.points.Hit(name)
-		r.count(&r.res.Critical)
+		r.Change(func(res *torture.Result) { res.Critical++ })
 	}
-	r.count(&r.res.Kills)
+	r.Change(func(res *torture.Result) { res.Kills++ })
 	return nil
 }
 
@@ -215,7 +167,7 @@ func (r *run) settle(ctx context.Context, m *manager.Manager, j job, before mana
 			break
 		}
 		if limit.Err() != nil {
-			r.complain(&r.res.Violations, "the dead have left something: %+v, before %+v, %v", st, before, err)
+			r.Complain(torture.ViolationOf, "the dead have left something: %+v, before %+v, %v", st, before, err)
 			return nil
 		}
 		time.Sleep(5 * time.Millisecond)

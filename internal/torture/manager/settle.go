@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/fb2d3dbd/multiproc/internal/torture"
 	"github.com/fb2d3dbd/multiproc/manager"
 )
 
@@ -14,21 +15,19 @@ func (r *run) settleCounters(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.res.Messages += ops
-	r.mu.Unlock()
+	r.Change(func(res *torture.Result) { res.Messages += ops })
 	if wrong, err := b.Wrong.Load(); err != nil {
 		return err
 	} else if wrong > 0 {
 		what, _ := b.What.Load()
-		r.complain(&r.res.Violations, "%d clients have found something wrong: %s", wrong, what)
+		r.Complain(torture.ViolationOf, "%d clients have found something wrong: %s", wrong, what)
 	}
 	judge := func(what any, has, begun, done uint64) {
 		switch {
 		case has < done:
-			r.complain(&r.res.Lost, "%v has %d, and %d were added", what, has, done)
+			r.Complain(torture.LostOf, "%v has %d, and %d were added", what, has, done)
 		case has > begun:
-			r.complain(&r.res.Duplicated, "%v has %d, and only %d were begun to be added", what, has, begun)
+			r.Complain(torture.DuplicatedOf, "%v has %d, and only %d were begun to be added", what, has, begun)
 		}
 	}
 	for k := range keys {
@@ -54,14 +53,14 @@ func (r *run) settleCounters(ctx context.Context, j job) error {
 func (r *run) settleLocks(ctx context.Context, j job) error {
 	err := j.Up.Lock.TryLock(ctx)
 	if err != nil && !errors.Is(err, manager.ErrOwnerDied) {
-		r.complain(&r.res.Violations, "the lock: %v", err)
+		r.Complain(torture.ViolationOf, "the lock: %v", err)
 		return nil
 	}
 	if err := j.Up.Lock.Unlock(ctx); err != nil {
 		return err
 	}
 	if n, err := j.Up.Sema.Value(ctx); err != nil || n != permits {
-		r.complain(&r.res.Violations, "%d permits of %d, %v", n, permits, err)
+		r.Complain(torture.ViolationOf, "%d permits of %d, %v", n, permits, err)
 	}
 	return nil
 }
@@ -96,7 +95,7 @@ func (r *run) settleQueues(ctx context.Context, j job, kills, taken int) error {
 		}
 	}
 	if err := j.Up.Work.Join(ctx); err != nil {
-		r.complain(&r.res.Hung, "Join: %v", err)
+		r.Complain(torture.HungOf, "Join: %v", err)
 	}
 	next, err := b.Next.Load()
 	if err != nil {
@@ -112,24 +111,22 @@ func (r *run) settleQueues(ctx context.Context, j job, kills, taken int) error {
 		work := i%2 == 1
 		switch {
 		case put == 0 && got > 0:
-			r.complain(&r.res.Violations, "item %d was got, and its put was given up", i)
+			r.Complain(torture.ViolationOf, "item %d was got, and its put was given up", i)
 		case put == putDone && got == 0 && work:
-			r.complain(&r.res.Lost, "item %d of the queue of work", i)
+			r.Complain(torture.LostOf, "item %d of the queue of work", i)
 		case put == putDone && got == 0:
 			missing++
 		case got > 1 && !work:
-			r.complain(&r.res.Duplicated, "item %d was got %d times", i, got)
+			r.Complain(torture.DuplicatedOf, "item %d was got %d times", i, got)
 		case got > 1:
-			r.mu.Lock()
-			r.res.Redelivered += uint64(got - 1)
-			r.mu.Unlock()
+			r.Change(func(res *torture.Result) { res.Redelivered += uint64(got - 1) })
 			if int(got)-1 > kills {
-				r.complain(&r.res.Duplicated, "item %d of the queue of work was got %d times, of %d clients that died", i, got, kills)
+				r.Complain(torture.DuplicatedOf, "item %d of the queue of work was got %d times, of %d clients that died", i, got, kills)
 			}
 		}
 	}
 	if missing > taken {
-		r.complain(&r.res.Lost, "%d items of the queue, and %d clients died that may have got one", missing, taken)
+		r.Complain(torture.LostOf, "%d items of the queue, and %d clients died that may have got one", missing, taken)
 	}
 	return nil
 }

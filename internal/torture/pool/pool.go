@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"time"
 
@@ -19,19 +17,8 @@ import (
 
 // A run is what all rounds share.
 type run struct {
-	torture.Options
-	mu   sync.Mutex
-	res  torture.Result
+	*torture.Rounds
 	hits []uint64 // by point
-}
-
-func (r *run) complain(kind *int, format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	*kind++
-	if *kind <= 20 {
-		fmt.Fprintf(r.Log, format+"\n", args...)
-	}
 }
 
 const (
@@ -43,45 +30,23 @@ const (
 
 // Run kills until as many have been killed as asked for.
 func Run(ctx context.Context, o torture.Options) torture.Result {
-	if o.Log == nil {
-		o.Log = io.Discard
+	r := &run{torture.NewRounds("pool", len(points), o), make([]uint64, len(points))}
+	if !r.Play(ctx, r.Patience+2*time.Minute, "tasks", r.round) {
+		return r.Result()
 	}
-	r := &run{Options: o, hits: make([]uint64, len(points))}
-	r.res.Suite, r.res.Points = "pool", len(points)
-	begin := time.Now()
-	rng := rand.New(rand.NewPCG(o.Seed, 1))
-	for ctx.Err() == nil && r.res.Kills < o.Kills && !r.res.Trouble() && (o.Seconds == 0 || time.Since(begin).Seconds() < o.Seconds) {
-		over := make(chan error, 1)
-		go func() { over <- r.round(ctx, rng, r.res.Rounds) }()
-		select {
-		case err := <-over:
-			if err != nil && ctx.Err() == nil {
-				r.complain(&r.res.Failed, "%v", err)
-			}
-		case <-time.After(r.Patience + 2*time.Minute):
-			buf := make([]byte, 1<<20)
-			r.complain(&r.res.Hung, "a round does not end\n%s", buf[:runtime.Stack(buf, true)])
-			if o.GiveUp != nil {
-				r.res.Seconds = time.Since(begin).Seconds()
-				o.GiveUp(r.res)
-			}
-			return r.res
-		}
-		r.res.Rounds++
-		fmt.Fprintf(o.Log, "pool: %d killed, %d stopped, %d tasks, in %d rounds\n", r.res.Kills, r.res.Stops, r.res.Messages, r.res.Rounds)
-	}
+	kills, hit := r.Result().Kills, 0
 	for i, n := range r.hits {
 		if n > 0 {
-			r.res.PointsHit++
-		} else if r.res.Kills >= fewKills && o.Seconds == 0 {
-			r.complain(&r.res.Failed, "nobody died at %s", points[i])
+			hit++
+		} else if kills >= fewKills && o.Seconds == 0 {
+			r.Complain(torture.FailedOf, "nobody died at %s", points[i])
 		}
 		if o.Verbose {
-			fmt.Fprintf(o.Log, "%8d %s\n", n, points[i])
+			fmt.Fprintf(r.Log, "%8d %s\n", n, points[i])
 		}
 	}
-	r.res.Seconds = float64(time.Since(begin).Milliseconds()) / 1000
-	return r.res
+	r.Change(func(res *torture.Result) { res.PointsHit = hit })
+	return r.Result()
 }
 
 // round is the life of one pool.
@@ -106,9 +71,9 @@ func (r *run) round(ctx context.Context, rng *rand.Rand, n int) error {
 	for lane := range calls {
 		own := rand.New(rand.NewPCG(rng.Uint64(), uint64(lane)))
 		all.Go(func() {
-			for k := 0; ctx.Err() == nil && (k == 0 || p.Stats().Died < roundKills && r.res.Kills+int(p.Stats().Died) < r.Kills); k++ {
+			for k := 0; ctx.Err() == nil && (k == 0 || p.Stats().Died < roundKills && r.Result().Kills+int(p.Stats().Died) < r.Kills); k++ {
 				r.call(ctx, p, own, led, lane, o.TasksPerWorker > 0, n%4 < 2)
-				if r.troubled() {
+				if r.Troubled() {
 					return
 				}
 			}
@@ -123,32 +88,28 @@ func (r *run) round(ctx context.Context, rng *rand.Rand, n int) error {
 	wait, cancel := context.WithTimeout(context.Background(), r.Patience)
 	defer cancel()
 	if err := p.Join(wait); err != nil {
-		r.complain(&r.res.Hung, "Join: %v", err)
+		r.Complain(torture.HungOf, "Join: %v", err)
 	}
 	s := p.Stats()
 	if s.Begun != s.Ended || s.Workers != 0 {
-		r.complain(&r.res.Violations, "at the end of a round: %+v", s)
+		r.Complain(torture.ViolationOf, "at the end of a round: %+v", s)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.res.Kills += int(s.Died)
-	r.res.Messages += s.Begun
-	r.res.Redelivered += s.Retried
+	critical := 0
 	for i := range points {
 		x, err := led.counts.At(led.points + i)
 		if err != nil {
 			return err
 		}
 		r.hits[i] += uint64(x)
-		r.res.Critical += int(x)
+		critical += int(x)
 	}
+	r.Change(func(res *torture.Result) {
+		res.Kills += int(s.Died)
+		res.Messages += s.Begun
+		res.Redelivered += s.Retried
+		res.Critical += critical
+	})
 	return nil
-}
-
-func (r *run) troubled() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.res.Trouble()
 }
 
 // harm kills workers at any instruction, and stops others for a while.
@@ -171,9 +132,7 @@ func (r *run) harm(p *pool.Pool[task, []byte], rng *rand.Rand, stop <-chan struc
 		if torture.Pause(w) {
 			time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
 			torture.Resume(w)
-			r.mu.Lock()
-			r.res.Stops++
-			r.mu.Unlock()
+			r.Change(func(res *torture.Result) { res.Stops++ })
 		}
 	}
 }
@@ -198,7 +157,7 @@ func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Ra
 		}
 	}
 	if err := led.clear(lane*roundTasks, n); err != nil {
-		r.complain(&r.res.Failed, "%v", err)
+		r.Complain(torture.FailedOf, "%v", err)
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx, r.Patience)
@@ -219,7 +178,7 @@ func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Ra
 		return
 	}
 	if !cancelled && limited.Err() != nil {
-		r.complain(&r.res.Hung, "a call of %d tasks (%+v) did not end within %v", n, o, r.Patience)
+		r.Complain(torture.HungOf, "a call of %d tasks (%+v) did not end within %v", n, o, r.Patience)
 		return
 	}
 	var m *pool.MapError
@@ -228,14 +187,14 @@ func (r *run) call(ctx context.Context, p *pool.Pool[task, []byte], rng *rand.Ra
 	if errors.As(err, &m) {
 		for _, t := range m.Tasks {
 			if failed[t.Index] != nil {
-				r.complain(&r.res.Duplicated, "task %d has failed twice: %v, %v", t.Index, failed[t.Index], t)
+				r.Complain(torture.DuplicatedOf, "task %d has failed twice: %v, %v", t.Index, failed[t.Index], t)
 			}
 			failed[t.Index] = t
 		}
 		notBegun = n - m.NotBegun
 	} else if err != nil {
 		if !cancelled {
-			r.complain(&r.res.Failed, "%v", err)
+			r.Complain(torture.FailedOf, "%v", err)
 		}
 		return
 	}
@@ -250,27 +209,27 @@ func (r *run) judge(led *ledger, t task, retries int, out []byte, failed *pool.T
 	switch {
 	case failed == nil && notBegun:
 		if begun > 0 || !cancelled {
-			r.complain(&r.res.Violations, "task %d is said not to have begun, and has %d times", t.ID, begun)
+			r.Complain(torture.ViolationOf, "task %d is said not to have begun, and has %d times", t.ID, begun)
 		}
 	case failed == nil:
 		if out == nil {
-			r.complain(&r.res.Lost, "task %d has neither a result nor an error; begun %d times", t.ID, begun)
+			r.Complain(torture.LostOf, "task %d has neither a result nor an error; begun %d times", t.ID, begun)
 		} else if !t.is(out) {
-			r.complain(&r.res.Corrupt, "task %d has a result of another, of %d bytes", t.ID, len(out))
+			r.Complain(torture.CorruptOf, "task %d has a result of another, of %d bytes", t.ID, len(out))
 		}
 		if ended < 1 || begun < 1 || begun > 1+retries {
-			r.complain(&r.res.Duplicated, "task %d has a result, was begun %d times and ended %d times, with %d retries", t.ID, begun, ended, retries)
+			r.Complain(torture.DuplicatedOf, "task %d has a result, was begun %d times and ended %d times, with %d retries", t.ID, begun, ended, retries)
 		}
 	default:
 		if begun > 1+retries || out != nil {
-			r.complain(&r.res.Duplicated, "task %d failed (%v), has %d bytes of a result, and was begun %d times with %d retries", t.ID, failed, len(out), begun, retries)
+			r.Complain(torture.DuplicatedOf, "task %d failed (%v), has %d bytes of a result, and was begun %d times with %d retries", t.ID, failed, len(out), begun, retries)
 		}
 		var died *pool.WorkerDiedError
 		switch {
 		case errors.As(failed, &died) && died.PID != 0 && died.Signal == 9:
 		case cancelled && (errors.Is(failed, context.DeadlineExceeded) || errors.Is(failed, context.Canceled)):
 		default:
-			r.complain(&r.res.Violations, "task %d: %v", t.ID, failed)
+			r.Complain(torture.ViolationOf, "task %d: %v", t.ID, failed)
 		}
 	}
 }
