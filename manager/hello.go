@@ -3,8 +3,6 @@ package manager
 import (
 	"bytes"
 	"context"
-	"errors"
-	"os"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/conn"
@@ -183,6 +181,3 @@ func greeting(ctx context.Context, c *conn.Conn, h *hello) (w welcome, l link, e
 	_ = c.Close()
 	return w, rl, nil
 }
-
-// silent reports whether an error of recv says that the peer was silent for too long.
-func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -41,37 +41,35 @@ func (m *Manager) create(ctx context.Context, k kind, typ string, o *ObjectOptio
 	if o.Existing && o.Name == "" {
 		return nil, refuse(ErrValue, "ObjectOptions.Existing without a Name")
 	}
-	for {
-		q := m.request(opNew, 0)
-		q.b = appendString(appendString(append(q.b, byte(k)), typ), o.Name)
-		if o.Existing {
-			q.b = append(q.b, nameMust)
-		} else {
-			q.b = append(q.b, nameMaybe)
-		}
-		var made []byte
-		if args != nil {
-			var err error
-			if made, err = args(nil); err != nil {
-				q.release()
-				return nil, err
-			}
-		}
-		q.b = appendBytes(q.b, made)
-		r, err := m.do(ctx, q)
-		id := r.uint()
-		if err == nil {
-			err = r.err()
-		}
-		if err == nil && slow[k] {
-			err = q.confirm()
-		}
-		q.release()
-		if err != nil {
+	q := m.request(opNew, 0)
+	q.b = appendString(appendString(append(q.b, byte(k)), typ), o.Name)
+	if o.Existing {
+		q.b = append(q.b, nameMust)
+	} else {
+		q.b = append(q.b, nameMaybe)
+	}
+	var made []byte
+	if args != nil {
+		var err error
+		if made, err = args(nil); err != nil {
+			q.release()
 			return nil, err
 		}
-		return m.hold(id, k, typ), nil
 	}
+	q.b = appendBytes(q.b, made)
+	r, err := m.do(ctx, q)
+	id := r.uint()
+	if err == nil {
+		err = r.err()
+	}
+	if err == nil && slow[k] {
+		err = q.confirm()
+	}
+	q.release()
+	if err != nil {
+		return nil, err
+	}
+	return m.hold(id, k, typ), nil
 }
 
 // hold makes the reference that this process has got one that is let go when nobody has it any more.
