@@ -132,3 +132,23 @@ func TestCancelBothWays(t *testing.T) {
 	}
 	q.release()
 }
+
+// TestGetMany makes no answer that is much longer than one may be.
+func TestGetMany(t *testing.T) {
+	s, err := NewServer(&ServerOptions{MaxMessage: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	key := value{data: []byte("k")}
+	d := &dictEntity{s: s, m: map[string]*entry{}}
+	d.set(key, value{data: make([]byte, 500)})
+	keys := make([]value, 1000)
+	for i := range keys {
+		keys[i] = key
+	}
+	b, _, err := d.perform(&call{op: opGetMany}, &reader{b: appendValues(nil, keys)}, nil)
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}

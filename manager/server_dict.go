@@ -151,6 +151,9 @@ func (d *dictEntity) perform(c *call, r *reader, b []byte) (_ []byte, released [
 			if b = appendBool(b, e != nil); e != nil {
 				b = d.value(b, e.v)
 			}
+			if len(b) > d.s.o.MaxMessage { // the same key may be there a million times
+				return nil, nil, refuse(ErrTooLarge, "the values have more than %d bytes; at most so many are allowed in an answer", d.s.o.MaxMessage)
+			}
 		}
 		return b, nil, nil
 	case opLen:
