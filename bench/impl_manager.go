@@ -292,24 +292,30 @@ func managerClients(name string, start startServer) Impl {
 func goroutineClients() Impl {
 	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
 		var mu sync.Mutex
-		var all sync.WaitGroup
 		m := make(map[string]int64)
-		begin := time.Now()
+		var bodies []func(ctx context.Context) error
 		for c := range manyClients {
-			all.Go(func() {
+			bodies = append(bodies, func(ctx context.Context) error {
 				key := fmt.Sprintf("key-%d", c)
-				for range shareOf(n, manyClients, c) {
+				for i := range shareOf(n, manyClients, c) {
 					mu.Lock()
 					v := m[key]
 					mu.Unlock()
 					mu.Lock()
 					m[key] = v + 1
 					mu.Unlock()
+					if i%checkEvery == 0 && ctx.Err() != nil {
+						return stopped(ctx)
+					}
 				}
+				return nil
 			})
 		}
-		all.Wait()
-		elapsed, sum := time.Since(begin), int64(0)
+		elapsed, err := together(ctx, bodies...)
+		if err != nil {
+			return 0, err
+		}
+		var sum int64
 		for _, v := range m {
 			sum += v
 		}
