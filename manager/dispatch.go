@@ -98,6 +98,9 @@ func (x *session) read(l link) (back bool, err error) {
 			x.confirmed(id)
 			continue
 		}
+		if what == opDrop {
+			x.drops++
+		}
 		b := head(answer[:0], isDone, id)
 		b, err = x.dispatch(what, id, number, &r, b)
 		if err == errLater || id == 0 {
@@ -207,7 +210,7 @@ func (x *session) serverOp(what op, id uint64, r *reader, b []byte) ([]byte, err
 			return nil, err
 		}
 		x.resume(lost)
-		return b, nil
+		return appendUint64(b, x.drops), nil
 	case opNew:
 		if x.srv.over() {
 			return nil, ErrShutdown

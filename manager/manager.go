@@ -54,6 +54,10 @@ type Manager struct {
 	opening  int                // proxies that are about to be opened; guarded by the registry's lock
 	stop     context.CancelFunc // of the goroutine that keeps the connection alive; of who connects
 
+	dropMu  sync.Mutex // while references are let go, and while a session begins or goes on
+	drops   []dropped  // let go in this session, and perhaps lost with a connection
+	dropped uint64     // how many were let go before those
+
 	held  atomic.Int64 // proxies
 	refMu sync.Mutex
 	refs  map[uint64]int // objects that this process has proxies of, and how many
@@ -183,13 +187,21 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 		if old != w.server {
 			managers.moved(m, old)
 		}
+		if h.silence > 0 {
+			l.(*connLink).silence = h.silence
+		}
 		cl := newClient(l)
+		m.dropMu.Lock()
 		if h.session == 0 {
-			m.lost = nil
+			m.lost, m.drops, m.dropped = nil, nil, 0
 			err = m.referAgain(ctx, cl, old == w.server)
 		} else {
 			err = m.resume(ctx, cl)
 		}
+		if err == nil {
+			m.cur.Store(cl)
+		}
+		m.dropMu.Unlock()
 		if err != nil {
 			if h.session == 0 {
 				m.session = 0 // the next one refers to everything again
@@ -200,9 +212,7 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 			}
 			return nil, fmt.Errorf("manager: connect to %s %s: %w", m.network, m.address, err)
 		}
-		m.cur.Store(cl)
 		if h.silence > 0 {
-			l.(*connLink).silence = h.silence
 			m.keepAlive(cl)
 		}
 		return cl, nil
@@ -218,13 +228,25 @@ func (m *Manager) resume(ctx context.Context, c *client) error {
 		q.b = appendUint64(q.b, id)
 	}
 	err := c.do(ctx, q)
+	var r reader
 	if err == nil {
-		_, err = q.answer()
+		r, err = q.answer()
 	}
+	done := r.uint()
 	if err == nil {
-		m.lost = nil
+		err = r.err()
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	m.lost = nil
+	m.let(done)
+	for _, d := range m.drops { // which were lost
+		if err := d.send(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // referAgain has a new session refer to what this process has proxies of, as far as it is still there: in the child of a fork, or after a session was over. Of another

@@ -85,6 +85,8 @@ func (m *Manager) hold(id uint64, k kind, typ string) *ref {
 
 // drop lets a reference go.
 func (m *Manager) drop(id uint64, collected bool) {
+	m.dropMu.Lock()
+	defer m.dropMu.Unlock()
 	m.refMu.Lock()
 	m.refs[id]--
 	if m.refs[id] <= 0 {
@@ -100,7 +102,41 @@ func (m *Manager) drop(id uint64, collected bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
-	_ = c.send(ctx, appendBool(appendUint64(appendUint64([]byte{byte(opDrop)}, 0), id), collected)) // a link that is broken has let it go
+	d := dropped{id, collected}
+	m.drops = append(m.drops, d)
+	if err := d.send(ctx, c); err != nil {
+		if err != errUnsent { // the link is not broken, and the server takes nothing: it keeps the object for this client
+			m.drops = m.drops[:len(m.drops)-1]
+		}
+		return // a link that is broken has let it go, or the next one says it again
+	}
+	if len(m.drops) < manyDrops {
+		return
+	}
+	q := m.request(opPing, 0)
+	if c.do(ctx, q) == nil { // the server has read what came before
+		m.let(m.dropped + uint64(len(m.drops)))
+	}
+	q.release()
+}
+
+// A dropped is a reference that was let go.
+type dropped struct {
+	id        uint64
+	collected bool
+}
+
+// manyDrops are not remembered without asking whether the server knows of them.
+const manyDrops = 256
+
+func (d dropped) send(ctx context.Context, c *client) error {
+	return c.send(ctx, appendBool(appendUint64(appendUint64([]byte{byte(opDrop)}, 0), d.id), d.collected))
+}
+
+// let forgets references of which the server knows that they were let go: so many since the session began. m.dropMu is held.
+func (m *Manager) let(n uint64) {
+	known := min(max(n, m.dropped)-m.dropped, uint64(len(m.drops)))
+	m.drops, m.dropped = append([]dropped(nil), m.drops[known:]...), m.dropped+known
 }
 
 // request begins a call of the object.

@@ -164,5 +164,6 @@ func (m *Manager) forked() {
 	if m.control != nil {
 		_ = m.control.Close()
 	}
+	m.drops, m.dropped = nil, 0
 	m.session, m.lost, m.secret, m.proc, m.control, m.stop, m.opening, m.turn = 0, nil, [16]byte{}, nil, nil, nil, 0, make(chan struct{}, 1)
 }

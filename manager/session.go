@@ -31,6 +31,8 @@ type session struct {
 	touched map[*object]struct{} // whose entities may have something of the session
 	sweep   int                  // so many of them are too many, unless they all still exist
 
+	drops uint64 // frames of opDrop that were read; of who reads
+
 	out     [][]byte      // what waits to be sent
 	sending bool          // somebody sends
 	drained chan struct{} // closed when nothing is left to be sent, if anybody waits for that
