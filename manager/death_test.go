@@ -145,3 +145,34 @@ func TestForked(t *testing.T) {
 		}
 	})
 }
+
+// starter is a process that starts a server and says which process that is.
+var starter = multiproc.NewTarget("starter", func(ctx context.Context, pid *manager.Value[int]) error {
+	m, err := manager.Start(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := pid.Set(ctx, m.Process().PID()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+})
+
+// TestStarterKilled ends a server with the process that has started it.
+func TestStarterKilled(t *testing.T) {
+	ctx := proctest.Context(t)
+	pid := must[*manager.Value[int]](t)(manager.NewValue(ctx, start(t, nil), nil, 0))
+	p, err := starter.Start(ctx, pid, nil)
+	check(t, err)
+	var server int
+	proctest.Eventually(t, func() bool {
+		server, err = pid.Get(ctx)
+		check(t, err)
+		return server != 0
+	}, "the server to be there")
+	check(t, p.Kill())
+	_ = p.Wait(ctx)
+	proctest.Eventually(t, func() bool { return !proctest.Running(t, server) }, "the server to end")
+}
