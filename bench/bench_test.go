@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fb2d3dbd/multiproc"
+	"github.com/fb2d3dbd/multiproc/internal/race"
 )
 
 func TestMain(m *testing.M) {
@@ -91,6 +92,14 @@ func smallTree(t *testing.T) (dir string, want map[string]string) {
 	return dir, map[string]string{"files": "5", "identifiers": "5014", "digest": "42bb48aef73f3824"}
 }
 
+// tells reports whether a run of an implementation tells the race detector anything, or there is none: of peers that are no Go programs, and of many processes that do
+// the same, it learns nothing, and they take it long.
+func tells(s Scenario, impl Impl) bool {
+	_, workers, _ := Curve(s.Name)
+	few := workers <= 4 && !strings.Contains(s.Name, "-64") && !strings.Contains(s.Name, "8x8")
+	return !race.Enabled || few && (strings.HasPrefix(impl.Name, "multiproc") || impl.Name == "goroutine" || impl.Name == "forkserver")
+}
+
 func TestImplementationsAreRight(t *testing.T) {
 	dir, want := smallTree(t)
 	for _, s := range Scenarios(ScenarioOptions{Dir: dir}) {
@@ -104,6 +113,9 @@ func TestImplementationsAreRight(t *testing.T) {
 		for _, impl := range s.Impls {
 			if _, workers, _ := Curve(s.Name); workers > 8 && impl.Name == "cpython" {
 				continue // the same with more processes, each of which takes a loaded machine a second to start
+			}
+			if !tells(s, impl) {
+				continue
 			}
 			t.Run(s.Name+"/"+impl.Name, func(t *testing.T) {
 				if why := missing(impl); why != "" {
@@ -160,6 +172,9 @@ func TestContextEndsEverySample(t *testing.T) {
 	cancel()
 	for _, s := range ofFew(Scenarios(ScenarioOptions{Dir: dir})) {
 		for _, impl := range s.Impls {
+			if !tells(s, impl) {
+				continue
+			}
 			t.Run(s.Name+"/"+impl.Name, func(t *testing.T) {
 				if why := missing(impl); why != "" {
 					t.Skip(why)
@@ -242,7 +257,7 @@ func TestNothingIsLeft(t *testing.T) {
 		before = belongings(t)
 		for _, s := range ofFew(Scenarios(ScenarioOptions{Dir: dir})) {
 			for _, impl := range s.Impls {
-				if impl.Name != "cpython" && missing(impl) == "" {
+				if impl.Name != "cpython" && tells(s, impl) && missing(impl) == "" {
 					if _, err := impl.Run(t.Context(), 1); err != nil {
 						t.Errorf("%s of %s: %v", impl.Name, s.Name, err)
 					}

@@ -67,7 +67,7 @@ func TestProxiesComeAndGo(t *testing.T) {
 		for i := range handles {
 			handles[i] = must[[]byte](t)(d.MarshalBinary())
 		}
-		p, err := comesAndGoes.Start(ctx, handles, nil)
+		p, err := comesAndGoes.Start(ctx, handles, process)
 		check(t, err)
 		check(t, p.Wait(ctx))
 		proctest.Eventually(t, func() bool { return must[manager.Stats](t)(m.Stats(ctx)).Clients == 1 }, "the process to be forgotten")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/fb2d3dbd/multiproc/internal/fault"
@@ -88,8 +89,17 @@ var edges [64]byte
 
 func (l *ringLink) edge() *byte { return &edges[uint64(l.seg.ID())%uint64(len(edges))] }
 
-func (l *ringLink) send(ctx context.Context, frame []byte) error {
+// before makes the edge. What the ring reads after it is a copy of the frame, which nobody writes to when the answer has come.
+func (l *ringLink) before(frame []byte) []byte {
+	if race.Enabled {
+		frame = slices.Clone(frame)
+	}
 	race.Release(l.edge())
+	return frame
+}
+
+func (l *ringLink) send(ctx context.Context, frame []byte) error {
+	frame = l.before(frame)
 	if len(frame) <= l.part {
 		return unsure(l.told(l.out.Put(ctx, frame)))
 	}
@@ -130,10 +140,10 @@ func unsure(err error) error {
 }
 
 func (l *ringLink) trySend(frame []byte) (bool, error) {
-	race.Release(l.edge())
 	if len(frame) > l.part {
 		return false, nil
 	}
+	frame = l.before(frame)
 	err := l.out.TryPut(frame)
 	if err == ringbuf.ErrFull {
 		return false, nil

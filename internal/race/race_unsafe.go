@@ -10,6 +10,9 @@ import (
 	"unsafe"
 )
 
+// Enabled reports whether the race detector is in this build.
+const Enabled = true
+
 // stand stands in for the words of mappings, by a hash of their address. Words that share a place get edges too many,
 // which can hide a race and never invents one.
 var stand [4096]uint64
