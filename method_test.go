@@ -2,10 +2,10 @@ package multiproc_test
 
 import (
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc"
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
 )
 
 // TestEveryMethod runs the tests of this package under each start method that is not the default.
@@ -26,17 +26,7 @@ func TestEveryMethod(t *testing.T) {
 			if testing.Short() {
 				args = append(args, "-test.short")
 			}
-			if testing.Verbose() {
-				args = append(args, "-test.v")
-			}
-			cmd := exec.CommandContext(t.Context(), must(os.Executable())(t), args...)
-			cmd.Env = append(os.Environ(), methodVariable+"="+string(m))
-			if out, err := cmd.CombinedOutput(); err != nil || testing.Verbose() {
-				t.Logf("%v\n%s", err, out)
-				if err != nil {
-					t.Fail()
-				}
-			}
+			proctest.Again(t, methodVariable+"="+string(m), args...)
 		})
 	}
 }

@@ -3,7 +3,6 @@ package manager_test
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -17,10 +16,7 @@ import (
 func TestConnecting(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, nil)
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	m := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer m.Close()
+	p, m := far(t, s, 0)
 	v := must[*manager.Value[int]](t)(manager.NewValue(ctx, m, nil, 7))
 	p.pause(true)
 	p.cut()

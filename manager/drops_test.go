@@ -2,7 +2,6 @@ package manager_test
 
 import (
 	"errors"
-	"net"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
@@ -13,10 +12,7 @@ import (
 func TestDropsWhileCut(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, nil)
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	m := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer m.Close()
+	p, m := far(t, s, 0)
 	var all []*manager.Value[int]
 	for range 10 {
 		all = append(all, must[*manager.Value[int]](t)(manager.NewValue(ctx, m, nil, 7)))

@@ -3,7 +3,6 @@ package manager_test
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -274,10 +273,7 @@ func TestLockShutdown(t *testing.T) {
 func TestLockLost(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, nil)
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	far := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer far.Close()
+	p, far := far(t, s, 0)
 	near := dial(t, s, "ring")
 	for range 50 {
 		mine := must[*manager.RLock](t)(manager.NewRLock(ctx, far, named("lock")))
@@ -328,10 +324,7 @@ func TestLockLost(t *testing.T) {
 func TestLockLinger(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, &manager.ServerOptions{Linger: 100 * time.Millisecond})
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	far := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer far.Close()
+	p, far := far(t, s, 0)
 	near := dial(t, s, "ring")
 	mine := must[*manager.Mutex](t)(manager.NewMutex(ctx, far, named("lock")))
 	theirs := must[*manager.Mutex](t)(manager.NewMutex(ctx, near, named("lock")))

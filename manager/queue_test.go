@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -355,10 +354,7 @@ func TestQueueGone(t *testing.T) {
 func TestQueueLost(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, nil)
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	far := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer far.Close()
+	p, far := far(t, s, 0)
 	near := dial(t, s, "ring")
 	mine := must[*manager.Queue[int]](t)(manager.NewQueue[int](ctx, far, named("queue"), 0))
 	theirs := must[*manager.Queue[int]](t)(manager.NewQueue[int](ctx, near, named("queue"), 0))

@@ -7,6 +7,10 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	"github.com/fb2d3dbd/multiproc/manager"
 )
 
 type tlsConfig = tls.Config
@@ -34,6 +38,16 @@ func newRelay(t testing.TB, to string) *relay {
 	r.all.Go(r.accept)
 	t.Cleanup(r.close)
 	return r
+}
+
+// far connects to a server over TCP and a relay. keepAlive is the Manager's.
+func far(t testing.TB, s *manager.Server, keepAlive time.Duration) (*relay, *manager.Manager) {
+	t.Helper()
+	a := must[net.Addr](t)(s.Listen("tcp", ""))
+	r := newRelay(t, a.String())
+	m := must[*manager.Manager](t)(manager.Dial(proctest.Context(t), "tcp", r.address(), &manager.DialOptions{Key: s.Key(), KeepAlive: keepAlive}))
+	t.Cleanup(func() { check(t, m.Close()) })
+	return r, m
 }
 
 func (r *relay) address() string { return r.l.Addr().String() }

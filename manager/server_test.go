@@ -338,10 +338,7 @@ func TestBadInput(t *testing.T) {
 func TestLost(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, nil)
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	m := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer m.Close()
+	p, m := far(t, s, 0)
 	v := must[*manager.Value[int]](t)(manager.NewValue(ctx, m, nil, 7))
 	for range 5 {
 		lost := make(chan error, 1)
@@ -371,10 +368,7 @@ func TestLost(t *testing.T) {
 func TestLinger(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, &manager.ServerOptions{Linger: 20 * time.Millisecond, Keep: time.Nanosecond})
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	m := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key()}))
-	defer m.Close()
+	p, m := far(t, s, 0)
 	v := must[*manager.Value[int]](t)(manager.NewValue(ctx, m, nil, 7))
 	p.refuse(true)
 	p.cut()
@@ -391,10 +385,7 @@ func TestLinger(t *testing.T) {
 func TestSilence(t *testing.T) {
 	ctx := proctest.Context(t)
 	s := serve(t, &manager.ServerOptions{Linger: 2 * time.Second})
-	a := must[net.Addr](t)(s.Listen("tcp", ""))
-	p := newRelay(t, a.String())
-	m := must[*manager.Manager](t)(manager.Dial(ctx, "tcp", p.address(), &manager.DialOptions{Key: s.Key(), KeepAlive: 20 * time.Millisecond}))
-	defer m.Close()
+	p, m := far(t, s, 20*time.Millisecond)
 	v := must[*manager.Value[int]](t)(manager.NewValue(ctx, m, nil, 7))
 	time.Sleep(200 * time.Millisecond)
 	for { // where the machine is busy it may not have been kept alive

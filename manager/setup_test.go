@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -24,25 +23,12 @@ func TestEveryMethod(t *testing.T) {
 	}
 	for _, m := range multiproc.StartMethods()[1:] {
 		t.Run(string(m), func(t *testing.T) {
-			exe, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
 			args := []string{"-test.run=^Test", "-test.short", "-test.timeout=110s"}
 			if m == multiproc.Fork {
 				// They start processes where a server runs in goroutines of its own, which would accept in both, or a server in such a process.
 				args = append(args, "-test.skip=^Test(Death|RemoteManager|Crowd|StarterKilled)")
 			}
-			if testing.Verbose() {
-				args = append(args, "-test.v")
-			}
-			cmd := exec.CommandContext(proctest.Context(t), exe, args...)
-			cmd.Env = append(os.Environ(), methodVariable+"="+string(m))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			} else if testing.Verbose() {
-				t.Logf("%s", out)
-			}
+			proctest.Again(t, methodVariable+"="+string(m), args...)
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -23,21 +22,7 @@ func TestEveryMethod(t *testing.T) {
 			continue // see TestFork
 		}
 		t.Run(string(m), func(t *testing.T) {
-			exe, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
-			args := []string{"-test.run=^Test", "-test.short", "-test.timeout=4m"}
-			if testing.Verbose() {
-				args = append(args, "-test.v")
-			}
-			cmd := exec.CommandContext(t.Context(), exe, args...)
-			cmd.Env = append(os.Environ(), methodVariable+"="+string(m))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			} else if testing.Verbose() {
-				t.Logf("%s", out)
-			}
+			proctest.Again(t, methodVariable+"="+string(m), "-test.run=^Test", "-test.short", "-test.timeout=4m")
 		})
 	}
 }
