@@ -47,7 +47,7 @@ func (x *Barrier) WaitAction(ctx context.Context, action func() error) (int, err
 	case err != nil:
 		return 0, err
 	}
-	n := int(out.uint())
+	n := out.count()
 	return n, out.err()
 }
 
@@ -69,23 +69,14 @@ func (x *Barrier) act(ctx context.Context, call uint64, action func() error) (n 
 }
 
 func (x *Barrier) acted(ctx context.Context, call uint64, ok bool) (int, error) {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
-		defer cancel()
-	}
+	ctx, cancel := lastWord(ctx)
+	defer cancel()
 	q, err := x.r.request(opActed)
 	if err != nil {
 		return 0, err
 	}
-	defer q.release()
 	q.b = appendBool(appendUint64(q.b, call), ok)
-	out, err := x.r.do(ctx, q)
-	if err != nil {
-		return 0, err
-	}
-	n := int(out.uint())
-	return n, out.err()
+	return ask(ctx, x.r, q, (*reader).count)
 }
 
 // Abort breaks the barrier: those who wait, and who come until Reset, get ErrBrokenBarrier.
@@ -122,7 +113,7 @@ func (x *Barrier) state(ctx context.Context) (parties, waiting int, broken bool,
 	if err != nil {
 		return 0, 0, false, err
 	}
-	parties, waiting, broken = int(out.uint()), int(out.uint()), out.bool()
+	parties, waiting, broken = out.count(), out.count(), out.bool()
 	return parties, waiting, broken, out.err()
 }
 

@@ -128,7 +128,7 @@ func (c *client) breakOff(err error) {
 	select {
 	case c.turn <- struct{}{}:
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-		told := c.l.send(ctx, appendUint64(appendUint64([]byte{byte(opBreak)}, 0), 0))
+		told := c.l.send(ctx, begin(nil, opBreak, 0, 0))
 		cancel()
 		c.mu.Lock()
 		c.lingers = c.lingers || told == nil
@@ -198,7 +198,7 @@ func (c *client) await(ctx context.Context, q *request) error {
 // cancel tells the server that a call was given up.
 func (c *client) cancel(ctx context.Context, id uint64) {
 	var b [24]byte
-	_ = c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opCancel)), id), 0))
+	_ = c.send(ctx, begin(b[:0], opCancel, id, 0))
 	fault.Point("manager.call.cancelled")
 }
 
@@ -284,7 +284,7 @@ func (q *request) confirm() error {
 	defer cancel()
 	var b [24]byte
 	fault.Point("manager.call.unconfirmed")
-	if err := c.send(ctx, appendUint64(appendUint64(append(b[:0], byte(opConfirm)), q.id), 0)); err == nil {
+	if err := c.send(ctx, begin(b[:0], opConfirm, q.id, 0)); err == nil {
 		fault.Point("manager.call.confirmed")
 		return nil
 	}

@@ -46,23 +46,6 @@ func keyed[K any](r *ref, what op, key *K, bare bool) (*request, error) {
 	return q, nil
 }
 
-// putBare appends a value that is looked for and not kept: what it refers to need not be told.
-func putBare[T any](r *ref, q *request, v *T) error {
-	at := len(q.b)
-	val, err := encode(r.server, append(q.b, 0), v)
-	if err != nil {
-		return err
-	}
-	if n := len(val.data); n < 0x80 && at+1+n <= cap(q.b) {
-		q.b = q.b[:at+1+n]
-		q.b[at] = byte(n)
-		copy(q.b[at+1:], val.data)
-		return nil
-	}
-	q.b = appendBytes(q.b[:at:at], val.data)
-	return nil
-}
-
 // get reads a value of an answer.
 func get[T any](out *reader, v *T) error {
 	val := out.value()
@@ -97,13 +80,7 @@ func (d *Dict[K, V]) Has(ctx context.Context, key K) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer q.release()
-	out, err := d.r.do(ctx, q)
-	if err != nil {
-		return false, err
-	}
-	yes := out.bool()
-	return yes, out.err()
+	return ask(ctx, d.r, q, (*reader).bool)
 }
 
 // Set gives a key a value.
@@ -170,22 +147,20 @@ func (d *Dict[K, V]) cas(ctx context.Context, key K, old *V, v V) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	defer q.release()
 	q.b = appendBool(q.b, old != nil)
 	if old == nil {
 		q.b = appendBytes(q.b, nil)
-	} else if err := putBare(d.r, q, old); err != nil {
-		return false, err
+	} else {
+		err = putBare(d.r, q, old)
 	}
-	if err := put(d.r, q, &v); err != nil {
-		return false, err
+	if err == nil {
+		err = put(d.r, q, &v)
 	}
-	out, err := d.r.do(ctx, q)
 	if err != nil {
+		q.release()
 		return false, err
 	}
-	done := out.bool()
-	return done, out.err()
+	return ask(ctx, d.r, q, (*reader).bool)
 }
 
 // Delete takes a key out, or returns ErrKey.

@@ -3,8 +3,6 @@ package manager
 import (
 	"context"
 	"fmt"
-	"strings"
-	"sync"
 )
 
 // A Func is a function that clients have the server run, without an object.
@@ -16,10 +14,7 @@ type rawFunc struct {
 	call  func(ctx context.Context, server uint64, in []byte) (value, error)
 }
 
-var funcs = struct {
-	sync.RWMutex
-	m map[string]rawFunc
-}{m: map[string]rawFunc{}}
+var funcs = newNamed[rawFunc]("functions")
 
 // NewFunc registers a function under a unique name, for use in a package-level variable: the server's program and the clients' have it. Calls run concurrently, each on a
 // goroutine of its own. ctx ends when the client's does, and when it is gone.
@@ -27,12 +22,7 @@ func NewFunc[In, Out any](name string, fn func(ctx context.Context, in In) (Out,
 	if fn == nil {
 		panic("manager: NewFunc without a function")
 	}
-	funcs.Lock()
-	defer funcs.Unlock()
-	if _, ok := funcs.m[name]; ok {
-		panic(fmt.Sprintf("manager: two functions are called %q", name))
-	}
-	funcs.m[name] = rawFunc{types: typeOf[In]() + "," + typeOf[Out](), call: func(ctx context.Context, server uint64, raw []byte) (value, error) {
+	funcs.add(name, rawFunc{types: typeOf[In]() + "," + typeOf[Out](), call: func(ctx context.Context, server uint64, raw []byte) (value, error) {
 		var in In
 		if err := decode(raw, &in); err != nil {
 			return value{}, fmt.Errorf("function %q: the argument: %w", name, err)
@@ -46,7 +36,7 @@ func NewFunc[In, Out any](name string, fn func(ctx context.Context, in In) (Out,
 			err = fmt.Errorf("function %q was called; its result: %w", name, err)
 		}
 		return v, err
-	}}
+	}})
 	return &Func[In, Out]{name}
 }
 
@@ -73,15 +63,9 @@ func (c *call) function(r *reader) error {
 	if err := r.err(); err != nil {
 		return err
 	}
-	funcs.RLock()
-	fn, ok := funcs.m[name]
-	have := strings.Join(sortedKeys(funcs.m), ", ")
-	funcs.RUnlock()
+	fn, ok := funcs.find(name)
 	if !ok {
-		if have == "" {
-			have = "none"
-		}
-		return refuse(ErrUnknown, "the function %q; register it with NewFunc in a package-level variable of the server's program, which has %s", name, have)
+		return refuse(ErrUnknown, "the function %q; register it with NewFunc in a package-level variable of the server's program, which has %s", name, funcs.names())
 	}
 	if typ != fn.types {
 		return refuse(ErrValue, "the function %q is one of [%s], not of [%s]", name, fn.types, typ)

@@ -48,7 +48,7 @@ func FuzzFrames(f *testing.F) {
 		f.Add(all)
 	}
 	call := func(what op, id, object uint64, rest ...byte) []byte {
-		return append(appendUint64(appendUint64([]byte{byte(what)}, id), object), rest...)
+		return append(begin(nil, what, id, object), rest...)
 	}
 	one := value{data: []byte("1")}.append(nil)
 	for k := kindDict; k <= kindSegment; k++ { // object 1 is of this kind, and all operations come

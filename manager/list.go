@@ -109,19 +109,14 @@ func casAt[T any](ctx context.Context, r *ref, i int, old, v T) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer q.release()
-	if err := putBare(r, q, &old); err != nil {
-		return false, err
+	if err = putBare(r, q, &old); err == nil {
+		err = put(r, q, &v)
 	}
-	if err := put(r, q, &v); err != nil {
-		return false, err
-	}
-	out, err := r.do(ctx, q)
 	if err != nil {
+		q.release()
 		return false, err
 	}
-	done := out.bool()
-	return done, out.err()
+	return ask(ctx, r, q, (*reader).bool)
 }
 
 // Append appends elements, all in one step.
@@ -130,15 +125,11 @@ func (l *List[T]) Append(ctx context.Context, elems ...T) error {
 	if err != nil {
 		return err
 	}
-	defer q.release()
 	if err := putAll(l.r, q, elems); err != nil {
+		q.release()
 		return err
 	}
-	out, err := l.r.do(ctx, q)
-	if err == nil {
-		out.uint()
-		err = out.err()
-	}
+	_, err = ask(ctx, l.r, q, (*reader).count)
 	return err
 }
 
@@ -235,16 +226,15 @@ func (l *List[T]) find(ctx context.Context, what op, v T) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer q.release()
 	if err := putBare(l.r, q, &v); err != nil {
+		q.release()
 		return -1, err
 	}
-	out, err := l.r.do(ctx, q)
+	i, err := ask(ctx, l.r, q, (*reader).int)
 	if err != nil {
-		return -1, err
+		i = -1
 	}
-	i := out.int()
-	return i, out.err()
+	return i, err
 }
 
 // Sort sorts the elements, which are numbers or strings. The sort is stable, and one step for everybody.

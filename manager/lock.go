@@ -105,14 +105,8 @@ func (x *RLock) Depth(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer q.release()
 	q.b = appendUint64(q.b, x.holder)
-	out, err := x.r.do(ctx, q)
-	if err != nil {
-		return 0, err
-	}
-	n := int(out.uint())
-	return n, out.err()
+	return ask(ctx, x.r, q, (*reader).count)
 }
 
 // Close lets the RLock go. It ends when nobody refers to it; who waits for it then gets ErrGone. A second Close does nothing.
@@ -150,10 +144,15 @@ func (r *ref) ofHolder(ctx context.Context, what op, holder uint64) error {
 
 // release does a call that gives something back, and takes no time in the server, also when ctx has ended: a deferred Unlock is not to be left out.
 func (r *ref) release(ctx context.Context, q *request) error {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
-		defer cancel()
-	}
+	ctx, cancel := lastWord(ctx)
+	defer cancel()
 	return r.call(ctx, q)
+}
+
+// lastWord returns ctx, or if it has ended one in which something can still be said.
+func lastWord(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
 }

@@ -308,7 +308,7 @@ func (m *Manager) keepAlive(c *client) {
 func (m *Manager) request(what op, object uint64) *request {
 	q := requests.Get().(*request)
 	q.id = m.last.Add(1)
-	q.b = appendUint64(appendUint64(append(q.b[:0], byte(what)), q.id), object)
+	q.b = begin(q.b[:0], what, q.id, object)
 	return q
 }
 
@@ -355,7 +355,7 @@ func (m *Manager) Stats(ctx context.Context) (st Stats, err error) {
 		return st, err
 	}
 	for _, n := range []*int{&st.Clients, &st.Sessions, &st.Objects, &st.Waiting, &st.Held} {
-		*n = int(r.uint())
+		*n = r.count()
 	}
 	return st, r.err()
 }
@@ -416,7 +416,7 @@ func (m *Manager) end() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cancelGrace)
 	defer cancel()
-	_ = c.send(ctx, appendUint64(appendUint64([]byte{byte(opBye)}, 0), 0))
+	_ = c.send(ctx, begin(nil, opBye, 0, 0))
 	c.mu.Lock()
 	c.broken(fmt.Errorf("manager: %w", ErrClosed))
 	c.mu.Unlock()

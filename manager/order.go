@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 )
 
 // An Order is a function that the server sorts lists by.
@@ -14,20 +13,12 @@ type Order[T any] struct{ name string }
 // rawOrder returns the order of encoded values, as indices.
 type rawOrder func(all []value, down bool) ([]int, error)
 
-var orders = struct {
-	sync.RWMutex
-	m map[string]rawOrder
-}{m: map[string]rawOrder{}}
+var orders = newNamed[rawOrder]("orders")
 
 // NewOrder registers a function under a unique name, for use in a package-level variable: the server's program and the clients' have it. It returns less than 0 if a comes
 // before b, more than 0 if it comes after it, and else 0, as cmp.Compare does.
 func NewOrder[T any](name string, compare func(a, b T) int) *Order[T] {
-	orders.Lock()
-	defer orders.Unlock()
-	if orders.m[name] != nil {
-		panic(fmt.Sprintf("manager: two orders are called %q", name))
-	}
-	orders.m[name] = func(all []value, down bool) ([]int, error) {
+	orders.add(name, func(all []value, down bool) ([]int, error) {
 		elems, perm := make([]T, len(all)), make([]int, len(all))
 		for i, v := range all {
 			if err := decode(v.data, &elems[i]); err != nil {
@@ -42,17 +33,16 @@ func NewOrder[T any](name string, compare func(a, b T) int) *Order[T] {
 			return compare(elems[i], elems[j])
 		})
 		return perm, nil
-	}
+	})
 	return &Order[T]{name}
 }
 
 func findOrder(name string) (rawOrder, error) {
-	orders.RLock()
-	defer orders.RUnlock()
-	if fn := orders.m[name]; fn != nil {
-		return fn, nil
+	fn, ok := orders.find(name)
+	if !ok {
+		return nil, refuse(ErrUnknown, "the order %q; register it with NewOrder in a package-level variable of the server's program", name)
 	}
-	return nil, refuse(ErrUnknown, "the order %q; register it with NewOrder in a package-level variable of the server's program", name)
+	return fn, nil
 }
 
 // natural returns the name of the order of a type's kind, which every server has: what is encoded as a number or a string is compared as one.

@@ -14,18 +14,13 @@ type PoolType[In, Out any] struct{ name string }
 
 // NewPoolType lets clients make pools of the function, for use in a package-level variable: the server's program and the clients' have it, under the name of the function.
 func NewPoolType[In, Out any](f *pool.Func[In, Out]) *PoolType[In, Out] {
-	pools.Lock()
-	defer pools.Unlock()
-	if _, ok := pools.m[f.Name()]; ok {
-		panic(fmt.Sprintf("manager: two types of pools are called %q", f.Name()))
-	}
-	pools.m[f.Name()] = poolMaker{poolTypes[In, Out](), func(o *pool.Options) (rawPool, error) {
+	pools.add(f.Name(), poolMaker{poolTypes[In, Out](), func(o *pool.Options) (rawPool, error) {
 		p, err := pool.New(f, o)
 		if err != nil {
 			return nil, err
 		}
 		return &typedPool[In, Out]{p}, nil
-	}}
+	}})
 	return &PoolType[In, Out]{f.Name()}
 }
 

@@ -130,7 +130,7 @@ type dropped struct {
 const manyDrops = 256
 
 func (d dropped) send(ctx context.Context, c *client) error {
-	return c.send(ctx, appendBool(appendUint64(appendUint64([]byte{byte(opDrop)}, 0), d.id), d.collected))
+	return c.send(ctx, appendBool(begin(nil, opDrop, 0, d.id), d.collected))
 }
 
 // let forgets references of which the server knows that they were let go: so many since the session began. m.dropMu is held.
@@ -176,19 +176,24 @@ func (r *ref) simple(ctx context.Context, what op) error {
 	return r.call(ctx, q)
 }
 
+// ask does a call that is answered with one thing, which read reads.
+func ask[T any](ctx context.Context, r *ref, q *request, read func(*reader) T) (answer T, err error) {
+	defer q.release()
+	out, err := r.do(ctx, q)
+	if err != nil {
+		return answer, err
+	}
+	answer = read(&out)
+	return answer, out.err()
+}
+
 // number does a call without arguments that is answered with a number.
 func (r *ref) number(ctx context.Context, what op) (int, error) {
 	q, err := r.request(what)
 	if err != nil {
 		return 0, err
 	}
-	defer q.release()
-	out, err := r.do(ctx, q)
-	if err != nil {
-		return 0, err
-	}
-	n := int(out.uint())
-	return n, out.err()
+	return ask(ctx, r, q, (*reader).count)
 }
 
 // truth does a call without arguments that is answered with yes or no.
@@ -197,32 +202,40 @@ func (r *ref) truth(ctx context.Context, what op) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer q.release()
-	out, err := r.do(ctx, q)
-	if err != nil {
-		return false, err
-	}
-	yes := out.bool()
-	return yes, out.err()
+	return ask(ctx, r, q, (*reader).bool)
 }
 
 // put appends a value to a request.
 func put[T any](r *ref, q *request, v *T) error {
+	val, err := putData(r, q, v)
+	if err == nil {
+		q.b = val.appendRefs(q.b)
+	}
+	return err
+}
+
+// putBare appends a value that is looked for and not kept: what it refers to need not be told.
+func putBare[T any](r *ref, q *request, v *T) error {
+	_, err := putData(r, q, v)
+	return err
+}
+
+// putData appends a value's length and bytes.
+func putData[T any](r *ref, q *request, v *T) (value, error) {
 	// The length comes before the bytes: most are short.
 	at := len(q.b)
 	val, err := encode(r.server, append(q.b, 0), v)
 	if err != nil {
-		return err
+		return value{}, err
 	}
-	if n := len(val.data); n < 0x80 && at+1+n <= cap(q.b) && len(val.refs) == 0 {
+	if n := len(val.data); n < 0x80 && at+1+n <= cap(q.b) {
 		q.b = q.b[:at+1+n]
 		q.b[at] = byte(n)
 		copy(q.b[at+1:], val.data) // onto itself, unless the buffer has grown
-		q.b = append(q.b, 0)
-		return nil
+	} else {
+		q.b = appendBytes(q.b[:at:at], val.data)
 	}
-	q.b = val.append(q.b[:at:at])
-	return nil
+	return val, nil
 }
 
 // close lets the reference go.

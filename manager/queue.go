@@ -232,7 +232,7 @@ func room(ctx context.Context, r *ref) (n, most int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	n, most = int(out.uint()), int(out.uint())
+	n, most = out.count(), out.count()
 	return n, most, out.err()
 }
 

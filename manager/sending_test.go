@@ -60,7 +60,7 @@ func TestSlowClient(t *testing.T) {
 	}
 	l := &slowLink{take: make(chan struct{})}
 	for id := range uint64(1000) {
-		l.frames = append(l.frames, appendUint64(appendUint64([]byte{byte(opPing)}, id+1), 0))
+		l.frames = append(l.frames, begin(nil, opPing, id+1, 0))
 	}
 	if !x.attach(l) {
 		t.Fatal("no session")

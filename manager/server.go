@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,8 +198,6 @@ func (s *Server) accept(l *conn.Listener) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.smu.Lock()
 	s.draining = true
-	listeners := s.listeners
-	s.listeners = nil
 	idle := s.idle
 	if idle == nil {
 		idle = make(chan struct{})
@@ -206,15 +206,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			close(idle)
 		}
 	}
-	var all []*session
-	for _, x := range s.sessions {
-		all = append(all, x)
-	}
+	listeners, all := s.unlisten(), s.everybody()
 	s.smu.Unlock()
-	var err error
-	for _, l := range listeners {
-		err = errors.Join(err, l.Close())
-	}
+	err := closeAll(listeners)
 	for _, x := range all {
 		x.mu.Lock()
 		var cancels []func()
@@ -266,17 +260,9 @@ func (s *Server) close() error {
 	}
 	s.closed = true
 	managers.ended(s)
-	listeners := s.listeners
-	s.listeners = nil
-	var all []*session
-	for _, x := range s.sessions {
-		all = append(all, x)
-	}
+	listeners, all := s.unlisten(), s.everybody()
 	s.smu.Unlock()
-	var err error
-	for _, l := range listeners {
-		err = errors.Join(err, l.Close())
-	}
+	err := closeAll(listeners)
 	s.cancel()
 	for _, x := range all {
 		x.detach(false)
@@ -285,6 +271,23 @@ func (s *Server) close() error {
 	s.table.dropAll()
 	return err
 }
+
+// unlisten takes the listeners, which the caller closes. s.smu is held, here and in everybody.
+func (s *Server) unlisten() []*conn.Listener {
+	listeners := s.listeners
+	s.listeners = nil
+	return listeners
+}
+
+func closeAll(listeners []*conn.Listener) (err error) {
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+// everybody returns the sessions that there are.
+func (s *Server) everybody() []*session { return slices.Collect(maps.Values(s.sessions)) }
 
 // dropAll ends every object.
 func (t *table) dropAll() {

@@ -3,7 +3,6 @@ package manager
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,10 +16,7 @@ type poolMaker struct {
 	make  func(o *pool.Options) (rawPool, error)
 }
 
-var pools = struct {
-	sync.RWMutex
-	m map[string]poolMaker
-}{m: map[string]poolMaker{}}
+var pools = newNamed[poolMaker]("types of pools")
 
 // rawPool is a pool of encoded values.
 type rawPool interface {
@@ -50,15 +46,9 @@ func init() {
 		if err := decode(data, &o); err != nil {
 			return nil, err
 		}
-		pools.RLock()
-		pm, ok := pools.m[name]
-		have := strings.Join(sortedKeys(pools.m), ", ")
-		pools.RUnlock()
+		pm, ok := pools.find(name)
 		if !ok {
-			if have == "" {
-				have = "none"
-			}
-			return nil, refuse(ErrUnknown, "pools of the function %q; register it with NewPoolType in a package-level variable of the server's program, which has %s", name, have)
+			return nil, refuse(ErrUnknown, "pools of the function %q; register it with NewPoolType in a package-level variable of the server's program, which has %s", name, pools.names())
 		}
 		if pm.types != typ {
 			return nil, refuse(ErrValue, "the function %q of pools is one of [%s], not of [%s]", name, pm.types, typ)

@@ -91,24 +91,25 @@ func (s *session) given(id uint64, g gift) {
 
 // confirmed says that the client has got an answer.
 func (s *session) confirmed(id uint64) {
-	s.mu.Lock()
-	g := s.gifts[id]
-	delete(s.gifts, id)
-	s.mu.Unlock()
-	if g.kept != nil {
+	if g := s.settled(id); g.kept != nil {
 		g.kept()
 	}
 }
 
 // takeBack undoes what was given to a call that was given up.
 func (s *session) takeBack(id uint64) {
-	s.mu.Lock()
-	g := s.gifts[id]
-	delete(s.gifts, id)
-	s.mu.Unlock()
-	if g.undo != nil {
+	if g := s.settled(id); g.undo != nil {
 		g.undo()
 	}
+}
+
+// settled returns what was given to a call, which is not uncertain any more. If nothing was, the gift is empty.
+func (s *session) settled(id uint64) gift {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.gifts[id]
+	delete(s.gifts, id)
+	return g
 }
 
 // touch notes that the session may have something of an object's entity. Objects that have ended are forgotten from time to time.

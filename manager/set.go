@@ -78,13 +78,7 @@ func (s *Set[T]) Has(ctx context.Context, v T) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer q.release()
-	out, err := s.r.do(ctx, q)
-	if err != nil {
-		return false, err
-	}
-	yes := out.bool()
-	return yes, out.err()
+	return ask(ctx, s.r, q, (*reader).bool)
 }
 
 // Pop takes a value out and returns it, or ErrEmpty.

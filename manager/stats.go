@@ -13,10 +13,7 @@ type Stats struct {
 func (s *Server) Stats() Stats {
 	s.smu.Lock()
 	st := Stats{Clients: s.clients, Sessions: len(s.sessions)}
-	var all []*session
-	for _, x := range s.sessions {
-		all = append(all, x)
-	}
+	all := s.everybody()
 	s.smu.Unlock()
 	for _, x := range all {
 		x.mu.Lock()

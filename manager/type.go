@@ -3,9 +3,9 @@ package manager
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/fb2d3dbd/multiproc/internal/codec"
@@ -95,11 +95,7 @@ func (t *Type[A, O]) Only(methods ...string) *Type[A, O] {
 }
 
 func (t *userType) list() {
-	t.names = t.names[:0:0]
-	for name := range t.methods {
-		t.names = append(t.names, name)
-	}
-	slices.Sort(t.names)
+	t.names = slices.Sorted(maps.Keys(t.methods))
 }
 
 // New makes an object in the server, or finds one by its name. An error of the type's function is a [*RemoteError].
@@ -126,20 +122,8 @@ func findType(name string) (*userType, error) {
 	if t := types.byName[name]; t != nil {
 		return t, nil
 	}
-	have := "none"
-	if len(types.byName) > 0 {
-		have = strings.Join(sortedKeys(types.byName), ", ")
-	}
-	return nil, refuse(ErrUnknown, "the type %q; register it with NewType in a package-level variable of the server's program, which has %s", name, have)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var all []string
-	for k := range m {
-		all = append(all, k)
-	}
-	slices.Sort(all)
-	return all
+	return nil, refuse(ErrUnknown, "the type %q; register it with NewType in a package-level variable of the server's program, which has %s", name,
+		listed(slices.Sorted(maps.Keys(types.byName))))
 }
 
 // typeOfValue returns the registered type that a value is an object of, or nil. static is what it is declared as.
@@ -161,11 +145,7 @@ func (t *userType) method(name string) (*method, error) {
 	if m := t.methods[name]; m != nil {
 		return m, nil
 	}
-	have := "none"
-	if len(t.names) > 0 {
-		have = strings.Join(t.names, ", ")
-	}
-	return nil, refuse(ErrUnknown, "the method %q of the type %q, which has %s", name, t.name, have)
+	return nil, refuse(ErrUnknown, "the method %q of the type %q, which has %s", name, t.name, listed(t.names))
 }
 
 // know makes the types of parameters and results known for values that travel inside interfaces, as far as they can be.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/fb2d3dbd/multiproc/internal/codec"
 )
@@ -15,21 +14,13 @@ type Update[V, A any] struct{ name string }
 // rawUpdate is an update of encoded values.
 type rawUpdate func(ctx context.Context, server uint64, old []byte, has bool, arg []byte) (v value, keep bool, err error)
 
-var updates = struct {
-	sync.RWMutex
-	m map[string]rawUpdate
-}{m: map[string]rawUpdate{}}
+var updates = newNamed[rawUpdate]("updates")
 
 // NewUpdate registers a function under a unique name, for use in a package-level variable: the server's program and the clients' have it. It gets the value of a key, or of
 // an index, or the zero V and false where there is none, and an argument, and returns the new value; keep false takes the key out. An error or a panic leaves everything as it
 // was. While it runs nobody else can use the object, so it is short and calls no proxies.
 func NewUpdate[V, A any](name string, fn func(ctx context.Context, old V, has bool, arg A) (v V, keep bool, err error)) *Update[V, A] {
-	updates.Lock()
-	defer updates.Unlock()
-	if updates.m[name] != nil {
-		panic(fmt.Sprintf("manager: two updates are called %q", name))
-	}
-	updates.m[name] = func(ctx context.Context, server uint64, old []byte, has bool, raw []byte) (value, bool, error) {
+	updates.add(name, func(ctx context.Context, server uint64, old []byte, has bool, raw []byte) (value, bool, error) {
 		var v V
 		var arg A
 		if has {
@@ -46,15 +37,13 @@ func NewUpdate[V, A any](name string, fn func(ctx context.Context, old V, has bo
 		}
 		out, err := encode(server, nil, &v)
 		return out, keep, err
-	}
+	})
 	return &Update[V, A]{name}
 }
 
 func findUpdate(name string) (rawUpdate, error) {
-	updates.RLock()
-	defer updates.RUnlock()
-	fn := updates.m[name]
-	if fn == nil {
+	fn, ok := updates.find(name)
+	if !ok {
 		return nil, refuse(ErrUnknown, "the update %q; register it with NewUpdate in a package-level variable of the server's program", name)
 	}
 	return fn, nil

@@ -99,6 +99,11 @@ const (
 	isGoodbye        // the server ends
 )
 
+// begin begins a frame of a client's.
+func begin(b []byte, what op, call, object uint64) []byte {
+	return appendUint64(appendUint64(append(b, byte(what)), call), object)
+}
+
 func appendUint(b []byte, n int) []byte { return binary.AppendUvarint(b, uint64(n)) }
 
 func appendUint64(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
@@ -125,8 +130,10 @@ type value struct {
 	tickets []uint64 // one for each of refs, or none
 }
 
-func (v value) append(b []byte) []byte {
-	b = binary.AppendUvarint(appendBytes(b, v.data), uint64(len(v.refs)))
+func (v value) append(b []byte) []byte { return v.appendRefs(appendBytes(b, v.data)) }
+
+func (v value) appendRefs(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(v.refs)))
 	for i, r := range v.refs {
 		b = binary.AppendUvarint(b, r)
 		if v.tickets == nil {
@@ -154,6 +161,9 @@ func (r *reader) uint() uint64 {
 	r.b = r.b[size:]
 	return n
 }
+
+// count is for what an answer says how many there are of.
+func (r *reader) count() int { return int(r.uint()) }
 
 // int is for lengths, indices and counts, which may be negative.
 func (r *reader) int() int {
