@@ -193,6 +193,22 @@ func TestContextEndsEverySample(t *testing.T) {
 			})
 		}
 	}
+	// A billion operations were asked of each: none may take memory by their number.
+	if kb := peakMemory(t); kb > 4<<20 {
+		t.Errorf("%d KiB of memory were taken", kb)
+	}
+}
+
+// peakMemory is the most memory that this process has had resident, in KiB, or 0 where the system does not tell.
+func peakMemory(t *testing.T) (kb int) {
+	t.Helper()
+	status, _ := os.ReadFile("/proc/self/status")
+	if _, rest, ok := strings.Cut(string(status), "\nVmHWM:"); ok {
+		if _, err := fmt.Sscan(rest, &kb); err != nil {
+			t.Error(err)
+		}
+	}
+	return kb
 }
 
 var failingTarget = multiproc.NewTarget("bench.test-failing", func(ctx context.Context, m member[int]) error {

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,17 +30,16 @@ var poolSpin = pool.NewFunc("bench.spin", func(_ context.Context, ns int64) (int
 func multiprocPoolTask(takes time.Duration) Impl {
 	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
 		return withPool(ctx, poolSpin, poolWorkers, 1, func(p *pool.Pool[int64, int64]) (time.Duration, error) {
-			in := make([]int64, n)
-			for i := range in {
-				in[i] = int64(takes)
-			}
-			begin := time.Now()
-			out, err := p.With(&pool.CallOptions{Chunk: 1}).Map(ctx, in)
-			elapsed := time.Since(begin)
-			if err == nil && len(out) != n {
-				err = fmt.Errorf("%d results of %d", len(out), n)
-			}
-			return elapsed, err
+			return inMaps(n, func(n int) (time.Duration, error) {
+				in := slices.Repeat([]int64{int64(takes)}, n)
+				begin := time.Now()
+				out, err := p.With(&pool.CallOptions{Chunk: 1}).Map(ctx, in)
+				elapsed := time.Since(begin)
+				if err == nil && len(out) != n {
+					err = fmt.Errorf("%d results of %d", len(out), n)
+				}
+				return elapsed, err
+			})
 		})
 	})
 }
