@@ -49,9 +49,10 @@ type callOptions struct {
 // A task's error is a [*pool.TaskError], and those of a Map a [*pool.MapError], as they are of a pool of one's own: errors.Is finds pool.ErrWorkerDied and the other errors of
 // package pool, and errors.As a [*RemoteError] and a [*pool.WorkerDiedError]. The pool's own refusals match the same errors too: ErrClosed, pool.ErrTerminated, pool.ErrOpen.
 type Pool[In, Out any] struct {
-	r    *ref
-	call callOptions
-	bad  error // of With
+	r      *ref
+	call   callOptions
+	window int   // of IMap
+	bad    error // of With
 }
 
 // New makes a pool in the server, or finds one by its name. po are as for pool.New, without what is of this process alone: Logger and standard streams. A server that was
@@ -79,13 +80,16 @@ func (t *PoolType[In, Out]) New(ctx context.Context, m *Manager, po *pool.Option
 
 func (p *Pool[In, Out]) reference() *ref { return p.r }
 
-// With returns the same pool with other options for its calls. Progress cannot be sent, and Window is of no use.
+// With returns the same pool with other options for its calls. Progress cannot be sent.
 func (p *Pool[In, Out]) With(o *pool.CallOptions) *Pool[In, Out] {
 	q := &Pool[In, Out]{r: p.r}
 	if o != nil {
-		q.call = callOptions{o.Chunk, o.Retries, o.Timeout}
-		if o.Progress != nil {
+		q.call, q.window = callOptions{o.Chunk, o.Retries, o.Timeout}, o.Window
+		switch {
+		case o.Progress != nil:
 			q.bad = refuse(ErrValue, "CallOptions.Progress of a pool in a server: functions cannot be sent")
+		case o.Window < 0:
+			q.bad, q.window = refuse(ErrValue, "negative CallOptions: Window %d", o.Window), 0
 		}
 	}
 	return q
