@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/fb2d3dbd/multiproc"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
@@ -21,6 +22,7 @@ type ledger struct {
 	Acked *multiproc.Array[uint32] // by id: 1 once a Put has returned
 	Got   *multiproc.Array[uint32] // by id: how often it was taken
 	Sum   *multiproc.Value[int64]  // of Got
+	Let   *multiproc.Value[int64]  // how many of its ids each producer may put so far
 	Stop  *multiproc.Value[bool]   // producers begin no more
 	Each  int                      // ids of each producer; producer p has [p*Each, (p+1)*Each)
 	Batch int                      // 1: Put and Get; above: PutBatch and GetBatch of as many
@@ -35,6 +37,7 @@ func newLedger(t testing.TB, producers, each, batch int, o *multiproc.QueueOptio
 		Acked: must(multiproc.NewArray[uint32](producers * each))(t),
 		Got:   must(multiproc.NewArray[uint32](producers * each))(t),
 		Sum:   must(multiproc.NewValue[int64](0))(t),
+		Let:   must(multiproc.NewValue(int64(each)))(t),
 		Stop:  must(multiproc.NewValue(false))(t),
 		Each:  each,
 		Batch: batch,
@@ -58,6 +61,12 @@ func (l *ledger) produce(ctx context.Context, p int) error {
 		}
 		if stop, err := l.Stop.Load(); stop || err != nil {
 			return err
+		}
+		if let, err := l.Let.Load(); err != nil {
+			return err
+		} else if int64(next) >= let {
+			time.Sleep(100 * time.Microsecond)
+			continue
 		}
 		n := min(l.Batch, l.Each-int(next))
 		if err := l.Begun.Set(p, next+uint32(n)); err != nil { // before the put: an id is never put twice
@@ -212,6 +221,7 @@ func killAtRandom(t *testing.T, batch int) {
 	rng := rand.New(rand.NewPCG(42, uint64(batch)))
 	l := newLedger(t, producers, 400_000, batch, &multiproc.QueueOptions{Capacity: 20, Bytes: 4 << 10})
 	l.Kills = true
+	check(t, l.Let.Store(0))
 	parts := []part{{l, 0}, {l, 1}, {l, 2}, {l, -1}, {l, -1}}
 	procs := make([]*multiproc.Process, len(parts))
 	for i, p := range parts {
@@ -219,8 +229,9 @@ func killAtRandom(t *testing.T, batch int) {
 	}
 	killedConsumers := 0
 	for k := range kills {
-		// Progress is the clock: between two kills everybody else must go on.
+		// Progress is the clock: between two kills everybody else must go on, and has something left to go on with, however long the start of a process took.
 		at := must(l.Sum.Load())(t) + int64(rng.IntN(step))
+		check(t, l.Let.Store(int64((k+1)*(l.Each/kills))))
 		proctest.Eventually(t, func() bool { n, _ := l.Sum.Load(); return n >= at }, "the survivors go on")
 		i := rng.IntN(len(parts))
 		if k%5 == 4 && procs[i].Alive() { // it may stand still for a while, in whatever it does
