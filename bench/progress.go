@@ -34,8 +34,8 @@ func (s *pass) progress(sc Scenario, c *contender, p Progress) {
 	if s.OnProgress == nil {
 		return
 	}
-	p.Scenario, p.Index, p.Total = sc.Name, s.number*len(s.entries)+s.index, s.Passes*len(s.entries)
-	p.Elapsed, p.Left = s.before+s.now().Sub(s.started), max(0, p.Left)
+	p.Scenario, p.Index, p.Total = sc.Name, min(s.number*len(s.entries)+s.index, s.Passes*len(s.entries)-1), s.Passes*len(s.entries)
+	p.Elapsed, p.Left = s.earlier+s.now().Sub(s.started), max(0, p.Left)
 	if c != nil {
 		p.Impl = c.Name
 	}
@@ -44,7 +44,7 @@ func (s *pass) progress(sc Scenario, c *contender, p Progress) {
 
 // scenarioLeft estimates what is left of a scenario of which nothing is known but the time it may use.
 func (s *pass) scenarioLeft(end time.Time) time.Duration {
-	guess := s.perWeight() * time.Duration(weight(s.entries[s.index].Scenario))
+	guess := s.likely(s.need(s.entries[s.index], s.number))
 	if s.Budget > 0 {
 		guess = min(guess, max(0, end.Sub(s.now())))
 	}
@@ -53,17 +53,20 @@ func (s *pass) scenarioLeft(end time.Time) time.Duration {
 
 // othersLeft estimates how long what comes after the current scenario will take.
 func (s *pass) othersLeft() time.Duration {
-	left := s.perWeight() * time.Duration(s.weightLeft()-weight(s.entries[s.index].Scenario))
+	if s.number == s.Passes {
+		return 0 // there are only more rounds for targets
+	}
+	left := s.likely(s.needLeft() - s.need(s.entries[s.index], s.number))
 	if s.Budget > 0 {
 		left = min(left, max(0, s.deadline.Sub(s.now())))
 	}
 	return left
 }
 
-// perWeight returns what a scenario of weight 1 took on average so far, or a guess before the first one is finished.
-func (s *pass) perWeight() time.Duration {
-	if s.measured == 0 {
-		return 5 * time.Duration(s.Rounds) * (s.SampleTime + 20*time.Millisecond) / time.Duration(s.Passes)
+// likely returns how long something will take of which an estimate was made, by how the estimates were until now.
+func (s *pass) likely(estimate time.Duration) time.Duration {
+	if s.needed == 0 {
+		return estimate
 	}
-	return s.spent / time.Duration(s.measured)
+	return time.Duration(float64(estimate) * float64(s.spent) / float64(s.needed))
 }

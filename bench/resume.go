@@ -40,6 +40,8 @@ func (r *Run) Resumable(m *Machine, goVersion string, settings Settings, scenari
 		return other("rounds and passes", fmt.Sprint(s.Rounds, " ", s.Passes), fmt.Sprint(settings.Rounds, " ", settings.Passes))
 	case s.Budget != settings.Budget:
 		return other("a budget of", s.Budget, settings.Budget)
+	case s.Aimed != settings.Aimed:
+		return other("samples for targets", s.Aimed, settings.Aimed)
 	case s.Dir != settings.Dir:
 		return other("the folder", fmt.Sprintf("%q", s.Dir), fmt.Sprintf("%q", settings.Dir))
 	}
@@ -113,7 +115,7 @@ func newPass(r Runner, ctx context.Context, scenarios []Scenario) *pass {
 		again.Samples, again.Absences = slices.Clone(again.Samples), slices.Clone(again.Absences)
 		again.Resumed = append(slices.Clone(again.Resumed), s.started.UTC().Round(0))
 		again.Interrupted, again.Finished = false, time.Time{}
-		s.run, s.before = &again, r.Earlier.taken()
+		s.run, s.earlier = &again, r.Earlier.taken()
 		s.reach()
 	}
 	s.run.Settings, s.run.Scenarios = r.Settings(), infos(scenarios)
@@ -152,9 +154,12 @@ func (s *pass) reach() {
 	}
 }
 
-// passOf returns the pass that takes a round of a scenario.
+// passOf returns the pass that takes a round of a scenario; one behind the last takes those that are added for targets.
 func (s *pass) passOf(e *entry, round int) int {
 	p := 0
+	if round > s.Rounds {
+		return s.Passes
+	}
 	for p < s.Passes-1 && round > (p+1)*s.allRounds(e)/s.Passes {
 		p++
 	}

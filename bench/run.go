@@ -29,6 +29,7 @@ type Settings struct {
 	Rounds     int           `json:"rounds"`              // samples of each implementation
 	Passes     int           `json:"passes,omitempty"`    // over all scenarios, with a part of the rounds in each
 	Budget     time.Duration `json:"budget_ns,omitempty"` // of the whole run; 0: none
+	Aimed      bool          `json:"aimed,omitempty"`     // samples were taken for targets: fewer of what none is about, and more where one lacked some
 	Dir        string        `json:"dir,omitempty"`       // the folder that wordcount was asked to count; "": the usual one
 	Command    string        `json:"command,omitempty"`   // the command line, as typed
 }

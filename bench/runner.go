@@ -16,6 +16,9 @@ const (
 	DefaultSampleLimit = 3 * time.Minute
 )
 
+// FewRounds is how many samples are taken, where there are targets, of an implementation that none of them is about.
+const FewRounds = 6
+
 // A Runner measures scenarios. In each round it runs every implementation of a scenario once, in an order that rotates
 // from round to round, and measures the control before and after each. The zero Runner works.
 type Runner struct {
@@ -25,6 +28,11 @@ type Runner struct {
 	Budget      time.Duration // of the whole run: slow implementations are then sampled less often; 0: none
 	SampleLimit time.Duration // a sample that takes longer has hung and fails; 0: DefaultSampleLimit
 	WarmFixed   bool          // run every job of a fixed size once before its first round, not only the first listed
+
+	// Targets are what the samples are for. Who has a part in one is sampled in all rounds, and in more of them, as many again at the
+	// most, while a target has fewer than [Enough] samples that can be compared; everybody else in [FewRounds]. Without targets all
+	// are sampled alike.
+	Targets []Target
 
 	// Earlier is a run that was interrupted, with its samples, to go on with: what it has is not measured again. That it was
 	// made alike is the caller's to check ([Run.Resumable]).
@@ -42,17 +50,13 @@ type Runner struct {
 	now     func() time.Time // nil: time.Now
 }
 
-// overrun is how many times its share of a budget a scenario may have used, when the run is late, before an implementation that has
-// not been started yet goes without: on a busy machine every scenario would take more, and the last ones would have none.
-const overrun = 3
-
 // errBudget is the cause of a context that ended because the time given for the run was used up.
 var errBudget = errors.New("the time given for the run was used up")
 
 // Settings returns what the run will be recorded to have been made with.
 func (r Runner) Settings() Settings {
 	r.setDefaults()
-	return Settings{SampleTime: r.SampleTime, Rounds: r.Rounds, Passes: r.Passes, Budget: r.Budget, Dir: r.Dir, Command: r.Command}
+	return Settings{SampleTime: r.SampleTime, Rounds: r.Rounds, Passes: r.Passes, Budget: r.Budget, Aimed: len(r.Targets) > 0, Dir: r.Dir, Command: r.Command}
 }
 
 // Run measures the scenarios in order. When ctx ends it stops and returns what was measured so far, with Interrupted
@@ -62,16 +66,25 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) (*Run, error) {
 	s := newPass(r, ctx, scenarios)
 	inner, cancel := context.WithCancel(ctx)
 	if r.Budget > 0 {
-		s.deadline = s.started.Add(r.Budget - s.before)
+		s.deadline = s.started.Add(r.Budget - s.earlier)
 		inner, cancel = context.WithDeadlineCause(ctx, s.deadline, errBudget)
 	}
 	defer cancel()
 
 	err := s.record()
+	for _, e := range s.entries {
+		if err == nil {
+			s.muster(e)
+			err = s.fault
+		}
+	}
 	for s.number = 0; s.number < r.Passes; s.number++ {
 		for s.index = 0; s.index < len(s.entries) && err == nil && ctx.Err() == nil; s.index++ {
 			err = s.scenario(inner, s.entries[s.index])
 		}
+	}
+	if err == nil {
+		err = s.supplement(inner)
 	}
 	s.run.Interrupted = ctx.Err() != nil
 	s.run.Finished = r.now().UTC().Round(0)
@@ -104,56 +117,16 @@ type pass struct {
 	entries  []*entry
 	run      *Run
 	started  time.Time
-	before   time.Duration // what the run had taken before it was interrupted
+	earlier  time.Duration // what the run had taken before it was interrupted
 	deadline time.Time     // zero without a budget
 	number   int           // of the current pass over the scenarios, from 0
 	index    int           // of the current scenario
 	reached  [2]int        // pass and scenario at which an earlier run stopped
-	measured int           // weight of the scenarios finished, and the time they took
+	needed   time.Duration // by the scenarios finished, as they were estimated, and the time they took
 	spent    time.Duration
+	guessed  time.Duration // for getting ready the contenders that are, and the time it took
+	warmed   time.Duration
 	fault    error // of OnRecord, where there was nobody to return it to
-}
-
-// An entry is a scenario with those who take part in it.
-type entry struct {
-	Scenario
-	field []*contender
-	ready bool // the field is set
-}
-
-// A contender is an implementation in the rounds of one scenario.
-type contender struct {
-	Impl
-	ops    int           // operations of a sample; 0: not calibrated yet
-	cost   time.Duration // what a sample takes with its set-up and controls; 0: not known yet
-	done   int           // samples taken
-	had    map[int]bool  // rounds that an earlier run has samples of
-	failed bool
-}
-
-// lack reports whether the contender has no sample of one of the rounds from first to last yet.
-func (c *contender) lack(first, last int) bool {
-	for n := first; n <= last && !c.failed; n++ {
-		if !c.had[n] {
-			return true
-		}
-	}
-	return false
-}
-
-// allRounds returns how many rounds of a scenario are taken in all passes.
-func (s *pass) allRounds(e *entry) int {
-	if e.Rounds > 0 {
-		return min(e.Rounds, s.Rounds)
-	}
-	return s.Rounds
-}
-
-// rounds returns the first and the last round of a scenario that the current pass takes; the last is below the first where it takes
-// none.
-func (s *pass) rounds(e *entry) (first, last int) {
-	all := s.allRounds(e)
-	return s.number*all/s.Passes + 1, (s.number + 1) * all / s.Passes
 }
 
 // scenario takes the rounds of one scenario in the current pass.
@@ -161,9 +134,9 @@ func (s *pass) scenario(ctx context.Context, e *entry) error {
 	began := s.now()
 	var end time.Time
 	if s.Budget > 0 {
-		end = began.Add(share(s.deadline.Sub(began), weight(e.Scenario), s.weightLeft()))
+		end = began.Add(s.allowance(e))
 	}
-	s.muster(e)
+	needed, ration := s.need(e, s.number), s.ration(e)
 	first, last := s.rounds(e)
 	if last < first {
 		return s.fault // the other passes have them all
@@ -175,20 +148,25 @@ func (s *pass) scenario(ctx context.Context, e *entry) error {
 		if c.ops > 0 || !s.wanted(c, first, last) {
 			continue
 		}
-		if own := end.Sub(began); s.Budget > 0 && i > 0 && s.late(e, own) && s.now().Sub(began) > overrun*own {
-			s.skip(e.Scenario, c)
+		if s.Budget > 0 && i > 0 && s.short() && s.now().Sub(began) > ration {
+			if s.number == s.Passes-1 {
+				s.skip(e.Scenario, c) // otherwise its turn may come in the next pass
+			}
 			continue
 		}
 		s.progress(e.Scenario, c, Progress{Phase: Warming, Left: s.scenarioLeft(end) + s.othersLeft()})
+		at := s.now()
+		s.guessed += s.warming(c)
 		if err := s.warm(ctx, e.Scenario, c, i == 0); err != nil {
 			s.fail(ctx, e.Scenario, c, err)
 		}
+		s.warmed += s.now().Sub(at)
 		if s.outer.Err() != nil {
 			return nil
 		}
 	}
 	for n := first; n <= last && s.outer.Err() == nil && s.fault == nil; n++ {
-		took, err := s.round(ctx, e, n, last, end)
+		took, err := s.round(ctx, e, n, first, end)
 		if err != nil {
 			return err
 		}
@@ -196,31 +174,11 @@ func (s *pass) scenario(ctx context.Context, e *entry) error {
 			break
 		}
 	}
-	s.measured += weight(e.Scenario)
+	s.needed += needed
 	s.spent += s.now().Sub(began)
 	s.progress(e.Scenario, nil, Progress{Phase: Finished, Left: s.othersLeft()})
 	return s.fault
 }
-
-// muster finds out who takes part in a scenario, the first time that it is asked.
-func (s *pass) muster(e *entry) {
-	if e.ready {
-		return
-	}
-	e.ready = true
-	for _, im := range e.Impls {
-		if im.Missing != nil {
-			if why := im.Missing(); why != "" {
-				s.absent(e.Scenario, im, Missing, why)
-				continue
-			}
-		}
-		e.field = append(e.field, s.contender(e.Name, im))
-	}
-}
-
-// wanted reports whether a contender has something to do in a pass that takes the rounds from first to last.
-func (s *pass) wanted(c *contender, first, last int) bool { return !s.over() && c.lack(first, last) }
 
 // warm calibrates a contender, or runs a job of fixed size once without counting it.
 func (s *pass) warm(ctx context.Context, sc Scenario, c *contender, first bool) error {
@@ -245,17 +203,22 @@ func (s *pass) warm(ctx context.Context, sc Scenario, c *contender, first bool) 
 }
 
 // round runs every contender that the plan has time for once, and that has no sample of the round yet. It reports whether
-// it is worth going on: whether any took part, or had taken part before.
-func (s *pass) round(ctx context.Context, e *entry, n, last int, end time.Time) (took bool, err error) {
+// it is worth going on: whether any took part, or had taken part before. The first round of the pass is given too.
+func (s *pass) round(ctx context.Context, e *entry, n, first int, end time.Time) (took bool, err error) {
 	var active []*contender
 	for i := range e.field {
 		c := e.field[(i+n-1)%len(e.field)]
 		took = took || c.had[n]
-		if s.wanted(c, n, n) {
+		if !c.had[n] && !c.failed && c.ops > 0 && !s.over() && s.left(c, first, n) > 0 {
 			active = append(active, c)
 		}
 	}
-	counts := s.plan(active, last-n+1, end)
+	more, err := s.take(ctx, e, active, s.plan(active, first, n, end), n)
+	return took || more, err
+}
+
+// take runs once each of the active for whom the plan has rounds left, and reports whether any took part.
+func (s *pass) take(ctx context.Context, e *entry, active []*contender, counts []int, n int) (took bool, err error) {
 	for i, c := range active {
 		if counts[i] == 0 {
 			continue
@@ -270,7 +233,7 @@ func (s *pass) round(ctx context.Context, e *entry, n, last int, end time.Time) 
 				rest += other.cost * time.Duration(todo)
 			}
 		}
-		s.progress(e.Scenario, c, Progress{Phase: Measuring, Round: n, Rounds: s.allRounds(e), Left: rest + s.othersLeft()})
+		s.progress(e.Scenario, c, Progress{Phase: Measuring, Round: n, Rounds: max(n, s.allRounds(e)), Left: rest + s.othersLeft()})
 		sample, err := s.sample(ctx, e.Scenario, c, n)
 		if err != nil {
 			s.fail(ctx, e.Scenario, c, err)
@@ -290,18 +253,17 @@ func (s *pass) round(ctx context.Context, e *entry, n, last int, end time.Time) 
 	return took, nil
 }
 
-// plan returns how many of the rounds left each contender takes part in.
-func (s *pass) plan(field []*contender, rounds int, end time.Time) []int {
-	costs := make([]time.Duration, len(field))
-	done := make([]int, len(field))
+// plan returns how many of the rounds left of a pass, from the nth on, each contender takes part in.
+func (s *pass) plan(field []*contender, first, n int, end time.Time) []int {
+	list := make([]prospect, len(field))
 	for i, c := range field {
-		costs[i], done[i] = c.cost, c.done
+		list[i] = prospect{cost: c.cost, rounds: s.left(c, first, n), sampled: c.done > 0, aimed: c.aimed}
 	}
 	left := time.Duration(1<<63 - 1)
 	if s.Budget > 0 {
 		left = end.Sub(s.now())
 	}
-	return plan(left, rounds, costs, done)
+	return plan(left, list)
 }
 
 // sample takes one sample between two controls.

@@ -29,6 +29,19 @@ const (
 	Mixed Regime = "mixed" // the regime after the sample was not the one before it
 )
 
+// Pooled stands for all regimes together. The samples of a job by workers last so long that the machine changes its mind
+// while they run, and what a job does is hardly moved by it: they share one median, whatever the control said.
+const Pooled Regime = "all"
+
+// CountsFor returns the regime whose median a sample is part of.
+func (s Sample) CountsFor() Regime {
+	_, _, job := Family(s.Scenario)
+	if _, _, curve := Curve(s.Scenario); job && !curve {
+		return Pooled
+	}
+	return s.Regime
+}
+
 // FarRoundTrip is the control round trip in nanoseconds from which two CPUs count as far apart.
 const FarRoundTrip = 300
 

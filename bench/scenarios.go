@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,7 +71,18 @@ func Scenarios(o ScenarioOptions) []Scenario {
 			all = append(all, indexScenario(o, phase, workers))
 		}
 	}
-	return append(all, curveScenarios()...)
+	all = append(all, curveScenarios()...)
+	for i := range all {
+		all[i].Long = all[i].Long || slices.Contains(notBrief, all[i].Name)
+	}
+	return all
+}
+
+// notBrief are scenarios that the quick comparison leaves out because others that it has show nearly the same: a smaller message, one
+// more way to take a lock or to start a process, another number of workers.
+var notBrief = []string{
+	"queue/spsc/8B", "queue/spsc/1KiB", "pipe/throughput/64B", "lock/rwlock-read-2", "lock/semaphore", "lock/wait-death", "value/add-locked-1",
+	"start/fork", "start/forkserver-preloaded", "pool/apply", "wordcount/4",
 }
 
 // Select keeps the scenarios and the implementations whose names match the regular expressions; an empty expression

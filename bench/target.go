@@ -44,6 +44,45 @@ func (t Target) Reached(v float64) bool {
 	return v <= t.Limit
 }
 
+// Enough is the fewest comparable samples that give a figure an interval.
+const Enough = 6
+
+// Comparable returns how many samples of a target's figure may stand in one median: of rounds that the peer, where there is one, was
+// measured in as well, all in the target's regime, or, where it names none, in the one that has the most of them.
+func (t Target) Comparable(samples []Sample) int {
+	type round struct {
+		run    string
+		n      int
+		regime Regime
+	}
+	own, peer := map[round]bool{}, map[round]bool{}
+	for _, s := range samples {
+		at := round{s.Run, s.Round, s.CountsFor()}
+		if t.Regime != "" && at.regime != t.Regime {
+			continue
+		}
+		if s.Scenario == t.Scenario && s.Impl == t.Impl {
+			own[at] = true
+		}
+		if s.Scenario == t.PeerScenario() && s.Impl == t.Peer {
+			peer[at] = true
+		}
+	}
+	most, count := 0, map[Regime]int{}
+	for at := range own {
+		if t.Peer == "" || peer[at] {
+			count[at.regime]++
+			most = max(most, count[at.regime])
+		}
+	}
+	return most
+}
+
+// Concerns reports whether the target's figure is made of samples of an implementation of a scenario.
+func (t Target) Concerns(scenario, impl string) bool {
+	return t.Elsewhere == "" && (t.Scenario == scenario && t.Impl == impl || t.Peer == impl && t.PeerScenario() == scenario)
+}
+
 // Targets returns the figures that the project wants to reach, in the order in which tables show them.
 func Targets() []Target {
 	return []Target{

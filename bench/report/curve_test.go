@@ -54,7 +54,7 @@ func TestCurvesCostsAndTargets(t *testing.T) {
 	for _, want := range []string{
 		"multiproc 80.0 M/s 2.50 µs 0.75 9.76 M/s 2.50 µs 0.75 8.89 M/s 2.50 µs 0.75 8.16 M/s 2.50 µs 0.75",
 		"multiproc 9.00 µs 100 MiB 45.0 µs", "cpython 90.0 µs 200 MiB –",
-		"lock, undisturbed, against a robust pthread mutex lock/uncontended : pthread met ≤ 0.80× 0.56× 0.50–0.60 near",
+		"lock, undisturbed, against a robust pthread mutex lock/uncontended : pthread met ≤ 0.80× 0.56× 0.50–0.60 6 near",
 	} {
 		if !slices.Contains(rows, want) {
 			t.Errorf("no row %q among\n%s", want, strings.Join(rows, "\n"))

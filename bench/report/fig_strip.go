@@ -71,7 +71,7 @@ func stripDoubt(sc stats.Scenario, samples []bench.Sample) string {
 	}
 	marks := "Filled marks were taken with the CPUs near, open ones with them far, crosses while that changed"
 	switch {
-	case len(sc.Blocks) > 0 && sc.Blocks[0].Regime == stats.Pooled && (has[bench.Mixed] || has[bench.Far]):
+	case len(sc.Blocks) > 0 && sc.Blocks[0].Regime == bench.Pooled && (has[bench.Mixed] || has[bench.Far]):
 		return marks + "; the job lasts longer than that stays the same, so they share a median."
 	case has[bench.Mixed] || has[bench.Near] && has[bench.Far]:
 		return marks + ": compare only marks of one kind."

@@ -169,19 +169,6 @@ func ordered(names []string) []string {
 	return list
 }
 
-// Pooled stands for all regimes together. The samples of a job by workers last so long that the machine changes its mind
-// while they run, and what a job does is hardly moved by it: its samples share one block, whatever the control said.
-const Pooled bench.Regime = "all"
-
-// regimeOf returns the regime that a sample counts for.
-func regimeOf(s bench.Sample) bench.Regime {
-	_, _, job := bench.Family(s.Scenario)
-	if _, _, curve := bench.Curve(s.Scenario); job && !curve {
-		return Pooled
-	}
-	return s.Regime
-}
-
 // scenario makes the table of one scenario from its samples.
 func scenario(info bench.ScenarioInfo, samples []bench.Sample) Scenario {
 	sc := Scenario{Name: info.Name, Doc: info.Doc, Total: len(samples)}
@@ -209,13 +196,13 @@ func regimesShown(samples []bench.Sample, impls []string) []bench.Regime {
 	count := map[bench.Regime]int{}
 	by := map[string]map[bench.Regime]int{}
 	for _, s := range samples {
-		count[regimeOf(s)]++
+		count[s.CountsFor()]++
 		if by[s.Impl] == nil {
 			by[s.Impl] = map[bench.Regime]int{}
 		}
-		by[s.Impl][regimeOf(s)]++
+		by[s.Impl][s.CountsFor()]++
 	}
-	pure := []bench.Regime{Pooled, bench.Near, bench.Far, bench.None}
+	pure := []bench.Regime{bench.Pooled, bench.Near, bench.Far, bench.None}
 	shown := map[bench.Regime]bool{}
 	most, total := bench.Mixed, 0
 	for _, r := range pure {
@@ -262,7 +249,7 @@ func block(regime bench.Regime, samples []bench.Sample, impls []string) Block {
 	var control []float64
 	rounds := map[string]map[pairing]float64{}
 	for _, s := range samples {
-		if regimeOf(s) != regime {
+		if s.CountsFor() != regime {
 			continue
 		}
 		control = append(control, s.ControlNs)
@@ -276,7 +263,7 @@ func block(regime bench.Regime, samples []bench.Sample, impls []string) Block {
 		row := Row{Impl: im}
 		var own []bench.Sample
 		for _, s := range samples {
-			if regimeOf(s) == regime && s.Impl == im {
+			if s.CountsFor() == regime && s.Impl == im {
 				own = append(own, s)
 				row.Values = append(row.Values, s.Value)
 			}

@@ -55,7 +55,7 @@ func Compare(old, new []bench.Sample) Comparison {
 // or, when there is none, not at all.
 func changes(k subject, old, new side) []Change {
 	var list []Change
-	for _, regime := range []bench.Regime{Pooled, bench.Near, bench.Far, bench.None, bench.Mixed} {
+	for _, regime := range []bench.Regime{bench.Pooled, bench.Near, bench.Far, bench.None, bench.Mixed} {
 		if len(old[regime]) == 0 || len(new[regime]) == 0 || regime == bench.Mixed && len(list) > 0 {
 			continue
 		}
@@ -91,7 +91,7 @@ func sides(samples []bench.Sample) (map[subject]side, []subject) {
 			m[k] = side{}
 			order = append(order, k)
 		}
-		m[k][regimeOf(s)] = append(m[k][regimeOf(s)], s.Value)
+		m[k][s.CountsFor()] = append(m[k][s.CountsFor()], s.Value)
 	}
 	return m, order
 }

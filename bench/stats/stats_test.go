@@ -128,7 +128,7 @@ func TestRegimesAreKeptApart(t *testing.T) {
 			[]bench.Regime{bench.Near, bench.Far}, 0},
 		{"one implementation is mixed only", slices.Concat(samplesOf("x", "a", near, 1, 1, 1), samplesOf("x", "b", []bench.Regime{bench.Mixed}, 5)),
 			[]bench.Regime{bench.Near, bench.Mixed}, 0},
-		{"a job by workers", samplesOf("wordcount/2", "a", few, 1, 1, 1, 1, 1, 5, 3), []bench.Regime{Pooled}, 0},
+		{"a job by workers", samplesOf("wordcount/2", "a", few, 1, 1, 1, 1, 1, 5, 3), []bench.Regime{bench.Pooled}, 0},
 		{"one CPU", samplesOf("x", "a", []bench.Regime{bench.None}, 1, 1), []bench.Regime{bench.None}, 0},
 	} {
 		sc := Analyse(c.samples, nil).Scenarios[0]
@@ -138,7 +138,7 @@ func TestRegimesAreKeptApart(t *testing.T) {
 			for _, r := range b.Rows {
 				for _, v := range r.Values {
 					for _, s := range c.samples {
-						if s.Impl == r.Impl && s.Value == v && s.Regime != b.Regime && b.Regime != Pooled {
+						if s.Impl == r.Impl && s.Value == v && s.Regime != b.Regime && b.Regime != bench.Pooled {
 							t.Errorf("%s: a %s sample stands among the %s ones", c.name, s.Regime, b.Regime)
 						}
 					}

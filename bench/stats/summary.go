@@ -74,8 +74,14 @@ func (d Difference) String() string {
 	switch {
 	case !d.Possible && !d.Significant:
 		return "too few"
-	case d.P < 0.001:
+	}
+	return probability(d.P)
+}
+
+// probability formats a probability: "0.032", "< 0.001".
+func probability(p float64) string {
+	if p < 0.001 {
 		return "< 0.001"
 	}
-	return strconv.FormatFloat(d.P, 'f', 3, 64)
+	return strconv.FormatFloat(p, 'f', 3, 64)
 }

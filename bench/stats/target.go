@@ -53,7 +53,7 @@ func judge(t bench.Target, own, peer []bench.Sample) Outcome {
 	}
 	regimes := []bench.Regime{t.Regime}
 	if t.Regime == "" {
-		regimes = []bench.Regime{Pooled, bench.Near, bench.Far, bench.None, bench.Mixed}
+		regimes = []bench.Regime{bench.Pooled, bench.Near, bench.Far, bench.None, bench.Mixed}
 	}
 	for _, r := range regimes {
 		if m := measured(t, r, own, peer); m.N > 0 && (m.N > o.Measured.N || r != bench.Mixed && o.Measured.N == 0) {
@@ -78,7 +78,7 @@ func measured(t bench.Target, regime bench.Regime, own, peer []bench.Sample) Sum
 	var values []float64
 	rounds := map[pairing]float64{}
 	for _, s := range own {
-		if regimeOf(s) != regime {
+		if s.CountsFor() != regime {
 			continue
 		}
 		v := s.Value
@@ -96,7 +96,7 @@ func measured(t bench.Target, regime bench.Regime, own, peer []bench.Sample) Sum
 	}
 	peers := map[pairing]float64{}
 	for _, s := range peer {
-		if regimeOf(s) == regime {
+		if s.CountsFor() == regime {
 			peers[pairing{s.Run, s.Round}] = s.Value
 		}
 	}
@@ -172,20 +172,46 @@ func (o Outcome) Note() string {
 	switch {
 	case o.Standing == NotMeasured:
 		return o.Why
+	case o.Close && o.Measured.Interval:
+		return "by the median; the interval holds the limit"
 	case o.Close:
-		return "the interval holds the limit"
+		return "by the median; the range of so few samples holds the limit"
+	case !o.Measured.Interval:
+		return "too few samples for an interval"
 	}
 	return ""
 }
 
-// Tally counts the outcomes: "46 targets: 30 met, 9 missed, 7 not measured".
+// Verdict says whether the target was reached, and whether that is close: the median lies on one side of the limit, and a part of the
+// interval on the other.
+func (o Outcome) Verdict() string {
+	if o.Close {
+		return string(o.Standing) + ", close"
+	}
+	return string(o.Standing)
+}
+
+// Tally counts the outcomes: "46 targets: 30 met, 9 missed, 7 not measured; 5 verdicts are close".
 func Tally(outcomes []Outcome) string {
 	count := map[Standing]int{}
+	near := 0
 	for _, o := range outcomes {
-		count[o.Standing]++
+		if count[o.Standing]++; o.Close {
+			near++
+		}
 	}
-	return fmt.Sprintf("%d targets: %d %s, %d %s, %d %s", len(outcomes), count[Met], Met, count[Missed], Missed, count[NotMeasured], NotMeasured)
+	s := fmt.Sprintf("%d targets: %d %s, %d %s, %d %s", len(outcomes), count[Met], Met, count[Missed], Missed, count[NotMeasured], NotMeasured)
+	switch near {
+	case 0:
+		return s
+	case 1:
+		return s + "; 1 verdict is close"
+	}
+	return s + fmt.Sprintf("; %d verdicts are close", near)
 }
+
+const targetLegend = `A target is met or missed by the median of n samples, each of a ratio of the same round. It is close where the 95 % interval holds
+the limit: another run may find otherwise. In brackets: fewer than six samples, and the range instead of an interval.`
 
 // WriteTargets writes one line for each target, and their count.
 func WriteTargets(w io.Writer, outcomes []Outcome, st TextStyle) error {
@@ -196,10 +222,10 @@ func WriteTargets(w io.Writer, outcomes []Outcome, st TextStyle) error {
 		if o.Measured.N > 0 {
 			n, regime = fmt.Sprint(o.Measured.N), string(o.In)
 		}
-		t.add(o.Standing == Missed, string(o.Standing), o.Want(), o.Got(), o.Interval(), n, regime, o.What, o.Where(), o.Note())
+		t.add(o.Standing == Missed, o.Verdict(), o.Want(), o.Got(), o.Interval(), n, regime, o.What, o.Where(), o.Note())
 	}
 	t.write(&b, st)
-	fmt.Fprintf(&b, "\n%s\n", st.bold(Tally(outcomes)))
+	fmt.Fprintf(&b, "\n%s\n\n%s\n", st.dim(targetLegend), st.bold(Tally(outcomes)))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -157,7 +157,7 @@ func RegimeNote(b Block) string {
 	switch b.Regime {
 	case bench.None:
 		return "one CPU"
-	case Pooled:
+	case bench.Pooled:
 		return fmt.Sprintf("all regimes, control %s", Time(b.Control.Median))
 	}
 	return fmt.Sprintf("%s, control %s", b.Regime, Time(b.Control.Median))

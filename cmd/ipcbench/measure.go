@@ -12,12 +12,13 @@ import (
 )
 
 // The two lengths of a comparison. The quick one stays under two minutes with the compiling that go run does before it, the
-// full one under an hour. The full one goes over all scenarios three times: what the machine does to one scenario for some
-// minutes is not taken for what the scenario costs.
+// full one under an hour. Both go over all scenarios more than once: what the machine does to one scenario for some minutes is
+// not taken for what the scenario costs, and where the machine is slow all scenarios have had a turn before any has all of its rounds.
 const (
-	quickBudget     = 85 * time.Second
+	quickBudget     = 75 * time.Second
 	quickSampleTime = 40 * time.Millisecond
-	fullBudget      = 55 * time.Minute
+	quickPasses     = 2
+	fullBudget      = 45 * time.Minute
 	fullSampleTime  = 250 * time.Millisecond
 	fullRounds      = 15
 	fullPasses      = 3
@@ -41,7 +42,7 @@ func (c *choices) register(fs *flag.FlagSet) {
 	fs.IntVar(&c.count, "count", 0, fmt.Sprintf("take `N` samples of each implementation (default %d, with -full %d)", bench.DefaultRounds, fullRounds))
 	fs.DurationVar(&c.duration, "duration", 0, fmt.Sprintf("`length` of a sample (default %v, with -quick %v, with -full %v)", bench.DefaultSampleTime, quickSampleTime, fullSampleTime))
 	fs.BoolVar(&c.quick, "quick", false, fmt.Sprintf("be done in under two minutes: after %v, slow implementations have fewer samples, and scenarios that are long are left out", quickBudget))
-	fs.BoolVar(&c.full, "full", false, fmt.Sprintf("longer samples and more of them, taken in %d passes over everything, in less than an hour", fullPasses))
+	fs.BoolVar(&c.full, "full", false, fmt.Sprintf("longer samples, taken in %d passes over everything, and more of them where targets are to be judged, in less than an hour", fullPasses))
 	fs.DurationVar(&c.budget, "budget", 0, fmt.Sprintf("be done in this `time`: slow implementations have fewer samples (default with -quick %v, with -full %v)", quickBudget, fullBudget))
 	fs.IntVar(&c.cpus, "cpus", 0, "keep everything, other programs too, on the first `N` CPUs that this process may use")
 }
@@ -70,9 +71,12 @@ func (c *choices) settle(quickByDefault bool) ([]bench.Scenario, bench.Runner, e
 	if c.full {
 		r.SampleTime, r.Rounds, r.WarmFixed = fullSampleTime, fullRounds, true
 		r.Passes, r.Budget = fullPasses, fullBudget
+		if c.count == 0 {
+			r.Targets = bench.Targets()
+		}
 	}
 	if c.quick || quickByDefault && !c.full && c.count == 0 && c.duration == 0 {
-		r.Budget, r.SampleTime = quickBudget, quickSampleTime
+		r.Budget, r.SampleTime, r.Passes = quickBudget, quickSampleTime, quickPasses
 		if c.scenario == "" {
 			scenarios = slices.DeleteFunc(scenarios, func(s bench.Scenario) bool { return s.Long })
 		}
