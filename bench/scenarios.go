@@ -82,7 +82,7 @@ func Scenarios(o ScenarioOptions) []Scenario {
 // more way to take a lock or to start a process, another number of workers.
 var notBrief = []string{
 	"queue/spsc/8B", "queue/spsc/1KiB", "pipe/throughput/64B", "lock/rwlock-read-2", "lock/semaphore", "lock/wait-death", "value/add-locked-1",
-	"start/fork", "start/forkserver-preloaded", "pool/apply", "wordcount/4",
+	"start/fork", "start/forkserver-preloaded", "pool/apply", "wordcount/1", "wordcount/4",
 }
 
 // Select keeps the scenarios and the implementations whose names match the regular expressions; an empty expression
