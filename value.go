@@ -75,7 +75,7 @@ func (v *Value[T]) Update(ctx context.Context, fn func(x *T)) error {
 		return err
 	}
 	fn(&v.copy)
-	return v.v.Store(v.copy)
+	return v.v.StoreRelease(v.copy) // the unlock has the fence
 }
 
 // Mutex returns the value's lock, for what takes more than one step.

@@ -29,6 +29,10 @@ func values[T comparable](t *testing.T, s *shm.Segment, x T) {
 	if got, _ := v.Load(); got != zero {
 		t.Errorf("%T: loaded %v after zero was stored", x, got)
 	}
+	ok(t, again.StoreRelease(x))
+	if got, _ := v.Load(); got != x {
+		t.Errorf("%T: loaded %v after %v was stored for release", x, got, x)
+	}
 	b, err := v.MarshalBinary()
 	ok(t, err)
 	var third shm.Value[T]

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
 )
 
@@ -99,6 +100,13 @@ func (v *Value[T]) Store(x T) error {
 	return v.seg.check()
 }
 
+// StoreRelease is Store without the fence behind it: whoever loads the value sees all that was stored before, but what the caller loads next may have been
+// looked at before the value is there for others. That is enough under a lock, whose unlock has a fence, and for a flag that others wait for.
+func (v *Value[T]) StoreRelease(x T) error {
+	storeRelease(v.p, x)
+	return v.seg.check()
+}
+
 // Ref returns the handle of a value made by NewValue or OpenValue.
 func (v *Value[T]) Ref() Ref { return v.ref }
 
@@ -155,6 +163,23 @@ func load[T any](p *T) (x T) {
 		}
 	}
 	return *p
+}
+
+// storeRelease writes a T as store does, but without a fence behind it.
+func storeRelease[T any](p *T, x T) {
+	switch unsafe.Sizeof(x) {
+	case 4:
+		if unsafe.Alignof(x) == 4 {
+			cpu.StoreRelease32((*uint32)(unsafe.Pointer(p)), *(*uint32)(unsafe.Pointer(&x)))
+			return
+		}
+	case 8:
+		if unsafe.Alignof(x) == 8 {
+			cpu.StoreRelease64((*uint64)(unsafe.Pointer(p)), *(*uint64)(unsafe.Pointer(&x)))
+			return
+		}
+	}
+	*p = x
 }
 
 // store writes a T whole where the CPU can.

@@ -9,6 +9,9 @@ package cpu
 // atomic.StoreUint64 is an XCHG.
 func StoreRelease64(p *uint64, v uint64) { *p = v }
 
+// StoreRelease32 stores v in *p, as [StoreRelease64] does.
+func StoreRelease32(p *uint32, v uint32) { *p = v }
+
 // Pause tells the CPU n times that this is a spin loop.
 //
 //go:noescape

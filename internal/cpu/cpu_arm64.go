@@ -7,6 +7,11 @@ package cpu
 //go:noescape
 func StoreRelease64(p *uint64, v uint64)
 
+// StoreRelease32 stores v in *p, as [StoreRelease64] does.
+//
+//go:noescape
+func StoreRelease32(p *uint32, v uint32)
+
 // Pause tells the CPU n times that this is a spin loop.
 //
 //go:noescape

@@ -9,6 +9,13 @@ TEXT ·StoreRelease64(SB), NOSPLIT, $0-16
 	STLR R1, (R0)
 	RET
 
+// func StoreRelease32(p *uint32, v uint32)
+TEXT ·StoreRelease32(SB), NOSPLIT, $0-12
+	MOVD p+0(FP), R0
+	MOVWU v+8(FP), R1
+	STLRW R1, (R0)
+	RET
+
 // func Pause(n uint32)
 TEXT ·Pause(SB), NOSPLIT, $0-4
 	MOVWU n+0(FP), R0

@@ -7,6 +7,9 @@ import "sync/atomic"
 // StoreRelease64 stores v in *p; whoever loads v from it (atomically) sees all that was written before.
 func StoreRelease64(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
 
+// StoreRelease32 stores v in *p, as [StoreRelease64] does.
+func StoreRelease32(p *uint32, v uint32) { atomic.StoreUint32(p, v) }
+
 // Pause passes a little time in a spin loop.
 func Pause(n uint32) {
 	var x uint32

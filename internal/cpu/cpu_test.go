@@ -14,6 +14,11 @@ func TestStoreRelease(t *testing.T) {
 	if v != [3]uint64{0, ^uint64(0) - 5, 0} {
 		t.Fatalf("stored %x", v)
 	}
+	var w [3]uint32
+	cpu.StoreRelease32(&w[1], ^uint32(0)-5)
+	if w != [3]uint32{0, ^uint32(0) - 5, 0} {
+		t.Fatalf("stored %x", w)
+	}
 }
 
 func TestPauseReturns(t *testing.T) {
