@@ -49,7 +49,7 @@ func (c *Consumer) getSlow(ctx context.Context, buf []byte, wait bool) ([]byte, 
 	if err != nil {
 		return buf, err
 	}
-	buf = append(buf, msg...)
+	buf = appendMessage(buf, msg)
 	return buf, c.Release()
 }
 
@@ -173,20 +173,17 @@ func (c *Consumer) GetBatch(ctx context.Context, limit int, fn func(msg []byte) 
 		return 0, fmt.Errorf("ringbuf: a batch of %d messages", limit)
 	}
 	n := 0
-	msg, err := c.Peek(ctx)
+	_, err := c.Peek(ctx)
 	for err == nil {
-		n++
-		stop := fn(msg)
-		c.head += c.size
-		c.size, c.msg = 0, nil
-		if stop != nil {
+		var stop error
+		if n, stop = c.deliver(n, limit, fn); stop != nil {
 			c.flush()
 			return n, stop
 		}
-		if n == limit || c.head == c.tail { // do not poll for more than there was
+		if n == limit || c.head == c.tail || c.size == closedHere { // do not poll for more than there was
 			break
 		}
-		msg, err = c.TryPeek()
+		_, err = c.TryPeek() // what deliver has left: a skip, or nonsense
 	}
 	c.flush()
 	if err == ErrEmpty && n > 0 { // only a skipped rest of a lap was left

@@ -26,7 +26,7 @@ func (p *Producer) put(ctx context.Context, msg []byte, wait bool) error {
 	if cpu.Ordered && n <= expressMax {
 		copyWords(at, recordHead, unsafe.Pointer(unsafe.SliceData(msg)), 0, n)
 	} else {
-		copy(unsafe.Slice((*byte)(at), recordHead+n)[recordHead:], msg) // not at+8: no pointer may stand behind the last byte
+		cpu.Copy(unsafe.Slice((*byte)(at), recordHead+n)[recordHead:], msg) // not at+8: no pointer may stand behind the last byte
 	}
 	fault.Point("spsc.put.fast.written")
 	// Not behind a skip that is still to be published: who finds the word must find the tail at its record.
@@ -90,7 +90,7 @@ func (c *Consumer) get(ctx context.Context, buf []byte, wait bool) ([]byte, erro
 		copyOut(unsafe.Pointer(unsafe.SliceData(buf)), old, at, recordHead, n)
 		buf = buf[:old+n]
 	} else {
-		buf = append(buf, unsafe.Slice((*byte)(at), recordHead+n)[recordHead:]...)
+		buf = appendMessage(buf, unsafe.Slice((*byte)(at), recordHead+n)[recordHead:])
 	}
 	c.head += size
 	c.taken = c.head

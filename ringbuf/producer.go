@@ -179,17 +179,15 @@ func (p *Producer) flush() {
 // PutBatch puts messages in order, publishing as many as there is room for at a time, and waits for room until ctx ends. It
 // returns how many it put; err says why not all.
 func (p *Producer) PutBatch(ctx context.Context, msgs [][]byte) (int, error) {
-	for i := 0; i < len(msgs); {
-		buf, err := p.place(len(msgs[i]))
+	for i := p.appendBatch(msgs); i < len(msgs); i += p.appendBatch(msgs[i:]) {
+		n := len(msgs[i])
+		_, err := p.place(n)
 		if err == nil {
-			copy(buf, msgs[i])
-			p.append(len(msgs[i]))
-			i++
-			continue
+			continue // there is room for this one at least
 		}
 		p.flush()
 		if err == ErrFull {
-			err = p.waitRoom(ctx, len(msgs[i]))
+			err = p.waitRoom(ctx, n)
 		}
 		if err != nil {
 			return i, err

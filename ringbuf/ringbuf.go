@@ -16,6 +16,7 @@ import (
 	"math/bits"
 
 	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
 	"github.com/fb2d3dbd/multiproc/internal/layout"
 )
 
@@ -70,3 +71,13 @@ func recordSize(n int) uint64 { return recordHead + (uint64(n)+7)&^7 }
 
 // MessageSize returns what a message of n bytes takes of a ring's capacity, in bytes.
 func MessageSize(n int) int { return int(recordSize(n)) }
+
+// appendMessage appends a message that stands in shared memory to buf.
+func appendMessage(buf, msg []byte) []byte {
+	old, n := len(buf), len(msg)
+	if n > cap(buf)-old {
+		return append(buf, msg...)
+	}
+	cpu.Copy(buf[old:old+n], msg)
+	return buf[:old+n]
+}
