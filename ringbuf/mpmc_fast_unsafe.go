@@ -131,7 +131,7 @@ func (q *MPMC) getRest(me identity, k, p uint64, buf []byte) ([]byte, fast) {
 	if err != nil {
 		return buf, damaged
 	}
-	buf = append(buf, h.msg...)
+	buf = appendMessage(buf, h.msg)
 	q.release(me, k)
 	return buf, wakeUp
 }

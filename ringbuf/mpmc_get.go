@@ -63,11 +63,11 @@ func (q *MPMC) getSlow(how fast, buf, out []byte) ([]byte, error) {
 		if err != nil {
 			return buf, err
 		}
-		h, err := q.take(me)
+		h, err := q.take(me, anySize)
 		if err != nil {
 			return buf, err
 		}
-		out = append(buf, h.msg...)
+		out = appendMessage(buf, h.msg)
 		q.release(me, h.slot)
 	}
 	q.wakeProducers(1)
@@ -95,7 +95,7 @@ func (q *MPMC) tryGetBatch(limit int) ([][]byte, error) {
 	var out [][]byte
 	var slots []uint64
 	for len(out) < limit {
-		h, e := q.take(me)
+		h, e := q.take(me, anySize)
 		if e != nil {
 			err = e
 			break
@@ -134,32 +134,32 @@ type held struct {
 	deliveries int
 }
 
-// take takes the next message, one that is to be handed out again first.
-func (q *MPMC) take(me identity) (held, error) {
+// take takes the next message of at most room bytes, one that is to be handed out again first. A longer one stays where it is, and the error is a *shortError.
+func (q *MPMC) take(me identity, room uint64) (held, error) {
 	for {
 		gen := atomic.LoadUint32(&q.hdr.gen) // pairs with the add after an orphan was made
 		if gen != q.seen.Load() {
-			if h, err := q.takeOrphan(me, gen); err != ErrEmpty {
+			if h, err := q.takeOrphan(me, gen, room); err != ErrEmpty {
 				return h, err
 			}
 		}
-		h, err := q.takeNext(me)
+		h, err := q.takeNext(me, room)
 		if err == ErrEmpty && atomic.LoadUint32(&q.hdr.gen) != gen {
 			continue // an orphan was made while the last message was taken: the queue need not have been empty at any instant
 		}
 		if err == ErrClosed {
-			return q.takeLast(me)
+			return q.takeLast(me, room)
 		}
 		return h, err
 	}
 }
 
 // takeLast looks behind the end of a closed queue: what the dead had in hand is still to come.
-func (q *MPMC) takeLast(me identity) (held, error) {
+func (q *MPMC) takeLast(me identity, room uint64) (held, error) {
 	if _, err := q.bury(me.token); err != nil {
 		return held{}, q.failed(me, err)
 	}
-	h, err := q.takeOrphan(me, atomic.LoadUint32(&q.hdr.gen))
+	h, err := q.takeOrphan(me, atomic.LoadUint32(&q.hdr.gen), room)
 	if err == ErrEmpty {
 		err = q.failed(me, ErrClosed)
 	}
@@ -167,7 +167,7 @@ func (q *MPMC) takeLast(me identity) (held, error) {
 }
 
 // takeNext takes the message at the head.
-func (q *MPMC) takeNext(me identity) (held, error) {
+func (q *MPMC) takeNext(me identity, room uint64) (held, error) {
 	var w walk
 	for ok := w.begin(&q.positions, &q.hdr.headPos); ok; {
 		h := w.pos
@@ -188,6 +188,13 @@ func (q *MPMC) takeNext(me identity) (held, error) {
 		case k >= q.slots:
 			return held{}, q.corrupt("cell %d is %#x", i, uint64(e))
 		default:
+			if err := q.tooLong(k, room); err != nil {
+				if cell(atomic.LoadUint64(c)) == e { // so it was the message's own length
+					return held{}, q.failed(me, err)
+				}
+				ok = w.on(h)
+				continue
+			}
 			fault.Point("mpmc.get.found")
 			if atomic.CompareAndSwapUint64(c, uint64(e), uint64(makeCell((e.lap()+1)&q.lapMask, me.id, k))) { // the get
 				race.Acquire(c)
@@ -235,7 +242,7 @@ func (q *MPMC) open(me identity, k, p uint64) (held, error) {
 }
 
 // takeOrphan takes a message that is to be handed out again, or returns ErrEmpty. gen is from before the search.
-func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
+func (q *MPMC) takeOrphan(me identity, gen uint32, room uint64) (held, error) {
 	if q.due.Load() && q.due.Swap(false) {
 		if _, err := q.bury(me.token); err != nil {
 			return held{}, err
@@ -251,6 +258,13 @@ func (q *MPMC) takeOrphan(me identity, gen uint32) (held, error) {
 			dead := q.exhausted(k)
 			if dead {
 				next = makeWord(stateDlq, 0, old.pos())
+			} else if err := q.tooLong(k, room); err != nil {
+				now := slotWord(atomic.LoadUint64(w))
+				if now == old {
+					return held{}, q.failed(me, err)
+				}
+				old = now
+				continue
 			}
 			fault.Point("mpmc.orphan.found")
 			if !atomic.CompareAndSwapUint64(w, uint64(old), uint64(next)) {

@@ -24,16 +24,30 @@ type Reservation struct {
 // Reserve returns n bytes of the queue's memory, waiting for some until ctx ends. Nobody sees what is written there before Commit;
 // if this process dies first, they are free again.
 func (q *MPMC) Reserve(ctx context.Context, n int) (*Reservation, error) {
-	r, err := q.TryReserve(n)
-	if err != ErrFull {
-		return r, err
-	}
-	err = q.waitRoom(ctx, func() error { r, err = q.TryReserve(n); return err })
-	return r, err
+	return q.reserve(ctx, n, new(Reservation)) // this is inlined: what a caller keeps to itself is on its stack
 }
 
 // TryReserve returns n bytes of the queue's memory, or ErrFull.
 func (q *MPMC) TryReserve(n int) (*Reservation, error) {
+	return q.tryReserve(n, new(Reservation))
+}
+
+// reserve makes r the reservation, and returns it.
+func (q *MPMC) reserve(ctx context.Context, n int, r *Reservation) (*Reservation, error) {
+	r, err := q.tryReserve(n, r)
+	if err != ErrFull {
+		return r, err
+	}
+	return q.reserveWait(ctx, n)
+}
+
+// reserveWait is Reserve that waits. What its closure knows of is on the heap.
+func (q *MPMC) reserveWait(ctx context.Context, n int) (r *Reservation, err error) {
+	err = q.waitRoom(ctx, func() error { r, err = q.TryReserve(n); return err })
+	return r, err
+}
+
+func (q *MPMC) tryReserve(n int, r *Reservation) (*Reservation, error) {
 	me, err := q.enter(hasPut)
 	if err != nil {
 		return nil, err
@@ -42,13 +56,14 @@ func (q *MPMC) TryReserve(n int) (*Reservation, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reservation{q: q, me: me, slot: k}
+	buf := q.body(k)
 	if n <= q.inline() {
-		r.buf = q.body(k)[:n:n]
-	} else if r.buf, err = q.space(k, atomic.LoadUint64(q.sizeOf(k))); err != nil {
+		buf = buf[:n:n]
+	} else if buf, err = q.space(k, atomic.LoadUint64(q.sizeOf(k))); err != nil {
 		q.free(k) // somebody wrote over it
 		return nil, err
 	}
+	*r = Reservation{q: q, me: me, slot: k, buf: buf}
 	return r, q.usable(me.token)
 }
 
@@ -62,7 +77,10 @@ func (r *Reservation) Commit(ctx context.Context, n int) error {
 	if err != ErrFull {
 		return err
 	}
-	return r.q.waitRoom(ctx, func() error { return r.TryCommit(n) })
+	waited := *r
+	err = r.q.waitRoom(ctx, func() error { return waited.TryCommit(n) })
+	*r = waited
+	return err
 }
 
 // TryCommit puts the first n of the bytes as one message, or returns ErrFull and leaves the reservation as it is.
@@ -131,26 +149,47 @@ type Delivery struct {
 
 // Receive takes the next message, to be read in place and acknowledged, waiting for one until ctx ends. Its errors are those of Get.
 func (q *MPMC) Receive(ctx context.Context) (*Delivery, error) {
-	d, err := q.TryReceive()
-	if err != ErrEmpty {
-		return d, err
-	}
-	err = q.waitData(ctx, func() error { d, err = q.TryReceive(); return err })
-	return d, err
+	return q.receive(ctx, new(Delivery)) // this is inlined: what a caller keeps to itself is on its stack
 }
 
 // TryReceive takes the next message, or returns ErrEmpty.
 func (q *MPMC) TryReceive() (*Delivery, error) {
+	return q.tryReceive(new(Delivery))
+}
+
+// receive makes d the delivery, and returns it.
+func (q *MPMC) receive(ctx context.Context, d *Delivery) (*Delivery, error) {
+	got, err := q.tryReceive(d)
+	if err != ErrEmpty {
+		return got, err
+	}
+	for w := (wait{q: q}); w.again(); {
+		if got, err = q.tryReceive(d); err != ErrEmpty {
+			w.ended()
+			return got, err
+		}
+	}
+	return q.receiveWait(ctx)
+}
+
+// receiveWait is Receive that waits for longer. What its closure knows of is on the heap.
+func (q *MPMC) receiveWait(ctx context.Context) (d *Delivery, err error) {
+	err = q.waitData(ctx, func() error { d, err = q.TryReceive(); return err })
+	return d, err
+}
+
+func (q *MPMC) tryReceive(d *Delivery) (*Delivery, error) {
 	me, err := q.enter(hasGot)
 	if err != nil {
 		return nil, err
 	}
-	h, err := q.take(me)
+	h, err := q.take(me, anySize)
 	if err != nil {
 		return nil, err
 	}
 	q.wakeProducers(1) // its position is free, if not its slot
-	return &Delivery{q: q, me: me, held: h}, q.usable(me.token)
+	*d = Delivery{q: q, me: me, held: h}
+	return d, q.usable(me.token)
 }
 
 // DeadLetter takes a message that was set aside because it was delivered MaxDeliveries times and never acknowledged, or returns

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -186,6 +187,21 @@ func (m *queueMachine) actions() map[string]func(*rapid.T) {
 		"Get": func(t *rapid.T) {
 			msg, err := m.handle(t).Get(ended(), nil)
 			m.taken(t, msg, err, context.Canceled)
+		},
+		"TryGetInto": func(t *rapid.T) {
+			buf := make([]byte, rapid.SampledFrom([]int{0, 10, 100, 300, 1000}).Draw(t, "room"))
+			n, err := m.handle(t).TryGetInto(buf)
+			if errors.Is(err, io.ErrShortBuffer) {
+				stays := len(m.queue) > 0 && len(m.queue[0]) == n
+				if len(m.orphans) > 0 {
+					stays = slices.ContainsFunc(m.orphans, func(h *heldMessage) bool { return len(h.msg) == n })
+				}
+				if n <= len(buf) || !stays {
+					t.Fatalf("a message of %d bytes is too long for %d, and is none that comes next", n, len(buf))
+				}
+				return
+			}
+			m.taken(t, buf[:n], err, ringbuf.ErrEmpty)
 		},
 		"GetBatch": func(t *rapid.T) {
 			msgs, err := m.handle(t).GetBatch(ended(), 3)

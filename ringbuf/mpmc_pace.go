@@ -50,7 +50,9 @@ func (w *wait) again() bool {
 	}
 	start := time.Now()
 	sys.Yield()
-	runtime.Gosched()
+	if w.yields > 1 { // this wakes a thread to look for other goroutines, which takes the CPU from another process
+		runtime.Gosched()
+	}
 	switch away := time.Since(start); {
 	case away > longAway:
 		w.yields = maxYields // who sleeps is woken, and hears of deaths; who only offers the CPU waits for its turn
@@ -72,9 +74,9 @@ func (w *wait) ended() {
 	t, _ := q.sane(atomic.LoadUint64(&q.hdr.tail))
 	h, _ := q.sane(atomic.LoadUint64(&q.hdr.headPos))
 	switch d := q.distance(h, t); { // of hints: a guess will do
-	case d >= pauseGain && w.pause < maxPause:
+	case d >= pauseGain && d <= q.n/4 && w.pause < maxPause:
 		q.pause.Store(2 * w.pause)
-	case d == 0 && w.pause > minPause:
+	case (d == 0 || d > q.n/2) && w.pause > minPause: // a queue that is filling up stops who puts
 		q.pause.Store(w.pause / 2)
 	}
 }

@@ -61,7 +61,7 @@ func (q *MPMC) put(me identity, msg []byte) error {
 	if len(msg) <= q.inline() {
 		copy(q.body(k), msg)
 	} else if mem, err := q.space(k, atomic.LoadUint64(q.sizeOf(k))); err == nil {
-		copy(mem, msg)
+		cpu.Copy(mem, msg)
 	} else {
 		q.free(k) // somebody wrote over it
 		return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -73,6 +74,16 @@ func stepGet(id int) queueStep {
 	}}
 }
 
+func stepGetInto(id int) queueStep {
+	return queueStep{name: fmt.Sprintf("TryGetInto(%d)", id), after: less(id), do: func(s *queueSides) error {
+		buf := make([]byte, len(stepLetter(id)))
+		if _, err := s.q.TryGetInto(buf); err != nil || !bytes.Equal(buf, stepLetter(id)) {
+			return fmt.Errorf("got message %d, %w", buf[0], err)
+		}
+		return nil
+	}}
+}
+
 func stepReceive(id int) queueStep {
 	return queueStep{name: fmt.Sprintf("TryReceive(%d)", id), after: same, do: func(s *queueSides) (err error) {
 		if s.d, err = s.q.TryReceive(); err == nil && !bytes.Equal(s.d.Bytes(), stepLetter(id)) {
@@ -99,6 +110,7 @@ func stepCommit(id int) queueStep {
 func queueSteps() []queueStep {
 	nack := queueStep{name: "Nack", after: same, do: func(s *queueSides) error { return s.d.Nack() }}
 	fullQueue := queueStep{name: "TryPut into a full queue", after: same, want: ringbuf.ErrFull, do: func(s *queueSides) error { return s.q.TryPut(nil) }}
+	short := queueStep{name: "TryGetInto too little room", after: same, want: io.ErrShortBuffer, do: func(s *queueSides) error { _, err := s.q.TryGetInto(nil); return err }}
 	empty := queueStep{name: "TryGet from an empty queue", after: same, want: ringbuf.ErrEmpty, do: func(s *queueSides) error { _, err := s.q.TryGet(nil); return err }}
 	return []queueStep{
 		// What the dead have left: two un-acknowledged messages, one of them large, and a reservation with units.
@@ -109,7 +121,7 @@ func queueSteps() []queueStep {
 		{name: "Repair", after: same, do: func(s *queueSides) error { _, err := s.q.Repair(); return err }},
 		stepReceive(100), stepAck(100), stepReceive(101), stepAck(101), empty,
 		stepPut(2), stepPut(3), stepPut(4), fullQueue,
-		stepGet(2), stepGet(3), stepPut(6), stepPut(7), stepGet(4),
+		stepGet(2), short, stepGetInto(3), stepPut(6), stepPut(7), stepGetInto(4),
 		stepReceive(6), stepAck(6), stepReceive(7), nack, stepReceive(7), stepAck(7),
 		stepReserve(40), stepCommit(8), stepReserve(500), stepCommit(9), stepReserve(300),
 		{name: "Abort", after: same, do: func(s *queueSides) error { return s.r.Abort() }},

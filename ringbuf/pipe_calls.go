@@ -37,7 +37,7 @@ func (e *PipeEnd) putLarge(ctx context.Context, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	copy(r.Bytes(), msg)
+	cpu.Copy(r.Bytes(), msg)
 	err = r.Commit(ctx, len(msg))
 	if err != nil {
 		_ = r.Abort() // if it is still there

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -169,9 +170,23 @@ func (w *worker) look(msg []byte) uint64 {
 	return id
 }
 
-// land gets a message by copy, to where the books can see it.
+// land gets a message by copy, to where the books can see it: appended, or into room that may be too short for it.
 func (w *worker) land() error {
-	msg, err := w.q.TryGet(w.lane.Land())
+	msg := w.lane.Land()
+	var err error
+	if w.rng.IntN(2) == 0 {
+		msg, err = w.q.TryGet(msg)
+	} else {
+		var n int
+		if msg = msg[:cap(msg)]; w.rng.IntN(3) == 0 {
+			msg = msg[:w.rng.IntN(len(msg))]
+		}
+		if n, err = w.q.TryGetInto(msg); errors.Is(err, io.ErrShortBuffer) {
+			w.lane.LandDone(0) // it has stayed
+			return nil
+		}
+		msg = msg[:n]
+	}
 	if err != nil {
 		w.lane.LandDone(0)
 		return w.soft(err)
