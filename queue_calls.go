@@ -98,6 +98,15 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 	return q.decode(b, sharer.Taker{})
 }
 
+// GetInto takes the next value of q into b, waiting for one until ctx ends, and returns its length: it needs no new memory, as [Queue.Get] does. If b is too short the
+// error matches [io.ErrShortBuffer], n is the length that is needed, and the value stays in the queue, as the next. The other errors are those of Get.
+func GetInto(ctx context.Context, q *Queue[[]byte], b []byte) (n int, err error) {
+	return q.q.GetInto(ctx, b)
+}
+
+// TryGetInto takes the next value of q into b, as [GetInto] does, or returns ErrEmpty.
+func TryGetInto(q *Queue[[]byte], b []byte) (n int, err error) { return q.q.TryGetInto(b) }
+
 func wrongSize(v any, n int) error {
 	return fmt.Errorf("multiproc: %w: a message of %d bytes in a queue of %T", ErrCorrupt, n, v)
 }

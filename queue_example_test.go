@@ -2,7 +2,9 @@ package multiproc_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/fb2d3dbd/multiproc"
 )
@@ -31,6 +33,36 @@ func ExampleQueue_Receive() {
 	// Output:
 	// a task 1 <nil>
 	// a task 2 <nil>
+}
+
+// One buffer takes all values, and grows when one is longer: that value waits for it.
+func ExampleGetInto() {
+	ctx := context.Background()
+	q, err := multiproc.NewQueue[[]byte](nil)
+	if err != nil {
+		panic(err)
+	}
+	defer q.Free()
+	for _, s := range []string{"short", "a longer value"} {
+		if err := q.Put(ctx, []byte(s)); err != nil {
+			panic(err)
+		}
+	}
+	buf := make([]byte, 8)
+	for range 2 {
+		n, err := multiproc.GetInto(ctx, q, buf)
+		for errors.Is(err, io.ErrShortBuffer) { // n is what it needs
+			buf = make([]byte, n)
+			n, err = multiproc.GetInto(ctx, q, buf)
+		}
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(string(buf[:n]))
+	}
+	// Output:
+	// short
+	// a longer value
 }
 
 var addAll = multiproc.NewTarget("addAll", func(ctx context.Context, j adding) error {

@@ -84,13 +84,14 @@ var bytesTarget = multiproc.NewTarget("bench.bytes", func(ctx context.Context, m
 	}
 	var sum uint64
 	mine := shareOf(m.N, m.Parts-producers, m.Me-producers)
+	msg := make([]byte, m.Arg.Size)
 	for range mine {
-		msg, err := queue.Get(ctx)
+		n, err := multiproc.GetInto(ctx, queue, msg)
 		if err != nil {
 			return err
 		}
 		number, err := numberOf(msg)
-		if err != nil || len(msg) != m.Arg.Size {
+		if err != nil || n != len(msg) {
 			return errTorn
 		}
 		sum += number

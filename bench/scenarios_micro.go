@@ -33,7 +33,8 @@ func sizeName(size int) string {
 func spscScenario(size int) Scenario {
 	s := Scenario{
 		Name: "queue/spsc/" + sizeName(size),
-		Doc: fmt.Sprintf("one message of %s from one producer to one consumer, each message published by itself; queues of %d messages, rings and kernel buffers of %d KiB",
+		Doc: fmt.Sprintf("one message of %s from one producer to one consumer, each message published by itself; queues of %d messages, rings and kernel buffers of %d KiB; "+
+			"who takes copies the message into one buffer, only cpython makes an object of each",
 			sizeName(size), queueMessages(size), queueBytes(size)>>10),
 		Impls: []Impl{
 			multiprocSPSC(size),
@@ -76,7 +77,7 @@ func mpmcScenario(producers, consumers, size int) Scenario {
 		s.Long, s.Rounds = true, curveRounds
 	}
 	if size != 64 {
-		s.Doc += "; multiproc makes a slice for each message that it takes, goroutine copies it into a buffer that travels, and out of it"
+		s.Doc += "; multiproc and cring copy each message that they take into one buffer, cpython makes an object of it, goroutine copies it into a buffer that travels, and out of it"
 	}
 	return s
 }

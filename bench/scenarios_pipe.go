@@ -47,7 +47,8 @@ func pipeParkedScenario() Scenario {
 func pipeScenario(size int) Scenario {
 	return Scenario{
 		Name: "pipe/throughput/" + sizeName(size),
-		Doc: fmt.Sprintf("one message of %s through a pipe of two ways, from one process to another; goroutine is a channel of %d",
+		Doc: fmt.Sprintf("one message of %s through a pipe of two ways, from one process to another; goroutine is a channel of %d; who takes copies the message into one buffer, only cpython makes "+
+			"an object of each",
 			sizeName(size), queueMessages(size)),
 		Impls: []Impl{
 			multiprocPipe(size),
