@@ -91,10 +91,14 @@ func (s *pass) timeLeft() time.Duration {
 }
 
 // allowance returns how much of what is left of the budget the current scenario may use in this pass: its share by what everything
-// needs, but no more than leaves one sample of each implementation to the scenarios after it.
+// needs, or with several passes what everything else will not need, but no more than leaves one sample of each implementation to the scenarios after it.
 func (s *pass) allowance(e *entry) time.Duration {
 	left, others := s.timeLeft(), s.leastOthers()
-	own := share(left, s.need(e, s.number)-s.need(e, s.number+1), s.needLeft())
+	need, all := s.need(e, s.number)-s.need(e, s.number+1), s.needLeft()
+	own := share(left, need, all)
+	if s.Passes > 1 { // what was guessed too low is made up for in another pass
+		own = max(own, left-(all-need))
+	}
 	if own > left-others {
 		own = max(left-others, s.ration(e))
 	}

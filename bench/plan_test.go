@@ -51,6 +51,8 @@ func TestAllowance(t *testing.T) {
 	}{
 		{"in proportion to the need", 1, 0, 0, 36 * s, true, 6 * s, false},
 		{"of what the scenarios before left", 1, 0, 1, 60 * s, true, 48 * s, false},
+		{"with passes what the others will not need", 2, 1, 1, 60 * s, true, 57 * s, false},
+		{"in proportion when there is too little", 1, 0, 1, 15 * s, true, 12 * s, false},
 		{"the last has it all", 1, 0, 2, 60 * s, true, 60 * s, false},
 		{"half of the rounds in one of two passes", 2, 0, 0, 36 * s, true, 3 * s, false},
 		{"the others in the other", 2, 1, 0, 18 * s, true, 3 * s, false},

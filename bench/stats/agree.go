@@ -196,7 +196,7 @@ func (c Agreed) String() string {
 	if c.Judged == 0 {
 		return b.String()
 	}
-	fmt.Fprintf(&b, " Of two runs that do not differ, %.1f would not agree by chance; here it is %d, ", c.Expected, c.Judged-c.Agree)
+	fmt.Fprintf(&b, " Of two runs that do not differ, %.2g would not agree by chance; here it is %d, ", c.Expected, c.Judged-c.Agree)
 	if c.P > Alpha {
 		b.WriteString("within chance")
 	} else {

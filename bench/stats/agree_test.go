@@ -147,9 +147,9 @@ func TestCountSaysWhatIsChance(t *testing.T) {
 		list []Agreement
 		want string
 	}{
-		{list(0, 100), "100 of 100 ratios agree within their intervals. Of two runs that do not differ, 1.0 would not agree by chance; here it is 0, within chance (p 1.000). By a test corrected for their number, 0 differ."},
-		{list(2, 100), "98 of 100 ratios agree within their intervals. Of two runs that do not differ, 1.0 would not agree by chance; here it is 2, within chance (p 0.264). By a test corrected for their number, 0 differ."},
-		{list(6, 100), "94 of 100 ratios agree within their intervals. Of two runs that do not differ, 1.0 would not agree by chance; here it is 6, beyond chance (p < 0.001). By a test corrected for their number, 0 differ."},
+		{list(0, 100), "100 of 100 ratios agree within their intervals. Of two runs that do not differ, 1 would not agree by chance; here it is 0, within chance (p 1.000). By a test corrected for their number, 0 differ."},
+		{list(2, 100), "98 of 100 ratios agree within their intervals. Of two runs that do not differ, 1 would not agree by chance; here it is 2, within chance (p 0.264). By a test corrected for their number, 0 differ."},
+		{list(6, 100), "94 of 100 ratios agree within their intervals. Of two runs that do not differ, 1 would not agree by chance; here it is 6, beyond chance (p < 0.001). By a test corrected for their number, 0 differ."},
 		{nil, "0 of 0 ratios agree within their intervals."},
 	} {
 		if got := Count(c.list).String(); got != c.want {

@@ -292,7 +292,13 @@ func WriteComparison(w io.Writer, c Comparison, st TextStyle) error {
 			Time(ch.Old.Median), Spread(ch.Old), Time(ch.New.Median), Spread(ch.New), delta, ch.Difference.String(), fmt.Sprintf("%d+%d", ch.Old.N, ch.New.N))
 	}
 	t.write(&b, st)
-	fmt.Fprintf(&b, "\n~ no significant change (p > %.2f, Mann-Whitney U); ± is the median's 95 %% interval, ∞ below six samples; lower is better\n", Alpha)
+	tested := 0
+	for _, ch := range c.Changes {
+		if ch.Regime != "" && ch.Possible {
+			tested++
+		}
+	}
+	fmt.Fprintf(&b, "\n~ no significant change (p > %.2f, Mann-Whitney U, each by itself: of %d tested, about %.2g would be found by chance); ± is the median's 95 %% interval, ∞ below six samples; lower is better\n", Alpha, tested, Alpha*float64(tested))
 	if incomparable {
 		b.WriteString("? never sampled in the same regime: the change would be the machine's\n")
 	}
