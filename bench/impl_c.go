@@ -135,7 +135,7 @@ func compile(compiler, path, name string, source []byte, headers map[string][]by
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, compiler, append(cFlags, "-o", path, file)...)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = outputDelay
 	inGroup(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s cannot compile %s.c: %w: %s", compiler, name, err, firstError(string(out)))

@@ -130,7 +130,7 @@ func tryPython(path string) (version string, ok bool) {
 	const program = "import sys, multiprocessing.synchronize as s\n" +
 		"print(sys.implementation.name, sys.version_info >= (3, 11), '%d.%d.%d' % sys.version_info[:3])"
 	cmd := exec.CommandContext(ctx, path, "-I", "-B", "-c", program)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = outputDelay
 	inGroup(cmd)
 	out, err := cmd.Output()
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 )
 
 // helperVariable is set in the environment of a process that is started to be the other side of a measurement of pipes
@@ -92,7 +91,7 @@ func helperCommand(ctx context.Context, role string) (*exec.Cmd, error) {
 	}
 	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(os.Environ(), helperVariable+"="+role)
-	cmd.WaitDelay = 2 * time.Second
+	cmd.WaitDelay = outputDelay
 	inGroup(cmd)
 	return cmd, nil
 }

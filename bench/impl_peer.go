@@ -24,6 +24,9 @@ func peerSeconds(ctx context.Context) int {
 	return int(max(left, 0)/time.Second) + 1
 }
 
+// outputDelay is how long the end of a program's output may take after its own, on a machine that stands still meanwhile.
+const outputDelay = 20 * time.Second
+
 // runPeer runs a program of another language, which does n operations and prints "n elapsed_ns [key=value...]". When ctx
 // ends its process group is killed.
 func runPeer(ctx context.Context, n int, stdin io.Reader, program string, args ...string) (Result, error) {
@@ -33,7 +36,7 @@ func runPeer(ctx context.Context, n int, stdin io.Reader, program string, args .
 	cmd := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
-	cmd.WaitDelay = 2 * time.Second
+	cmd.WaitDelay = outputDelay
 	inGroup(cmd)
 	err := cmd.Run()
 	name := filepath.Base(program)

@@ -178,8 +178,9 @@ func (c *client) await(ctx context.Context, q *request) error {
 			q.gaveUp, q.waits = err, false
 			c.handOver() // it may have been asked to receive just now
 			c.mu.Unlock()
-			grace, cancel := context.WithTimeout(context.Background(), cancelGrace)
+			grace, cancel := context.WithCancel(context.Background())
 			defer cancel()
+			go wearOut(grace, cancel)
 			ctx = grace
 			go c.cancel(grace, q.id) // the server may take nothing before this one receives
 			continue
@@ -193,6 +194,19 @@ func (c *client) await(ctx context.Context, q *request) error {
 			c.breakOff(fmt.Errorf("%w: no answer to a call that was given up", ErrLost))
 		}
 	}
+}
+
+// wearOut calls cancel after cancelGrace, of which time that this process stood still or waited for a CPU is mostly no part: what kept it keeps the server too, as likely as not.
+func wearOut(ctx context.Context, cancel context.CancelFunc) {
+	const slices = 30
+	for range slices {
+		select {
+		case <-time.After(cancelGrace / slices):
+		case <-ctx.Done():
+			return
+		}
+	}
+	cancel()
 }
 
 // cancel tells the server that a call was given up.
