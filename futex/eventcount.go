@@ -28,7 +28,8 @@ const EventCountSize = 4
 // Every change is a compare-and-swap that raises the generation, so a sleeper whose word has moved on looks again. The
 // death of a process between a change and its Notify, or between Notify's two steps, costs the sleepers one slice of at most 50 ms.
 type EventCount struct {
-	word *uint32
+	word    *uint32
+	crowded atomic.Bool // the next wait is not to spin
 }
 
 // NewEventCount views the first EventCountSize bytes of mem as an event count.
@@ -95,7 +96,12 @@ func (e *EventCount) AwaitPeers(ctx context.Context, ready func() (bool, error),
 	var spin spinner
 	for {
 		if ok, err := ready(); ok || err != nil {
+			e.answered(&spin, peers)
 			return err
+		}
+		if e.crowded.Load() {
+			e.crowded.Store(false)
+			break
 		}
 		if !spin.again(16) {
 			break
@@ -110,6 +116,15 @@ func (e *EventCount) AwaitPeers(ctx context.Context, ready func() (bool, error),
 	err := e.park(bed, ready, idle)
 	bed.won = err == nil
 	return err
+}
+
+// answered learns from a wait that ended before it came to a sleep. If that was for one process alone, and came when this thread had given its CPU away, the two
+// share it, as likely as not, while another may be idle: the kernel leaves those who run in turns where they are, since their caches are warm, for ten milliseconds and
+// more. A sleeper is placed anew when it is woken. So the next wait is a sleep.
+func (e *EventCount) answered(spin *spinner, peers func() []uint32) {
+	if spin.gave && manyCPUs && peers != nil && len(peers()) == 1 {
+		e.crowded.Store(true)
+	}
 }
 
 func (e *EventCount) park(bed *sleeper, ready func() (bool, error), idle func() error) error {

@@ -47,6 +47,7 @@ type spinner struct {
 	start  time.Time
 	rounds int
 	yields int
+	gave   bool // somebody else ran on this CPU when it was last offered
 }
 
 // again passes a moment and reports whether to look once more; false means that it is time to sleep. On a single CPU, who
@@ -72,6 +73,7 @@ func (s *spinner) again(pauses uint32) bool {
 		case spent < spinFor:
 			s.rounds = 7 // the next look is at the clock again
 			sys.Yield()
+			s.gave = time.Since(s.start)-spent > spinAlone
 			return true
 		}
 	}
