@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/failure"
@@ -24,6 +25,7 @@ type client struct {
 	calls   map[uint64]*request // under way
 	reading bool                // somebody receives
 	err     error               // why the link is of no use any more
+	dead    atomic.Bool         // there is an err
 	lost    []uint64            // calls that were under way then
 	lingers bool                // the server was told that the client may come back
 }
@@ -324,6 +326,7 @@ func (c *client) broken(err error) {
 		return
 	}
 	c.err = err
+	c.dead.Store(true)
 	for _, q := range c.calls {
 		if !q.done {
 			c.lost = append(c.lost, q.id)
@@ -347,11 +350,7 @@ func (c *client) gone() error {
 }
 
 // alive reports whether calls can be sent.
-func (c *client) alive() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err == nil
-}
+func (c *client) alive() bool { return !c.dead.Load() }
 
 // answer returns the reader of what a request was answered with, or the error.
 func (q *request) answer() (reader, error) {

@@ -124,8 +124,11 @@ func (x *session) dispatch(what op, id, number uint64, r *reader, b []byte) ([]b
 	if number == 0 {
 		return x.serverOp(what, id, r, b)
 	}
-	o := x.srv.find(number)
-	if o == nil {
+	o := x.last // most calls are of the object that the one before was of
+	if o == nil || o.id != number || o.gone.Load() {
+		o = x.srv.find(number)
+	}
+	if x.last = o; o == nil {
 		return nil, ErrGone
 	}
 	switch what {
@@ -168,11 +171,19 @@ func (x *session) dispatch(what op, id, number uint64, r *reader, b []byte) ([]b
 	if x.srv.over() && what != opUnlock && what != opRelease && what != opDone {
 		return nil, ErrShutdown
 	}
-	if _, ok := o.ent.(leaver); ok {
+	_, leaves := o.ent.(leaver)
+	if leaves {
 		x.touch(o)
 	}
-	c := &call{s: x, id: id, obj: o, op: what}
+	c := x.spare
+	if x.spare = nil; c == nil {
+		c = &call{s: x}
+	}
+	c.id, c.obj, c.op = id, o, what
 	b, err := o.ent.do(c, r, b)
+	if !leaves && !c.waits { // it was answered, and has nothing that the entity could have kept
+		c.obj, x.spare = nil, c
+	}
 	if err == nil && r.bad {
 		err = r.err()
 	}

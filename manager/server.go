@@ -12,6 +12,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/conn"
@@ -88,6 +89,7 @@ type Server struct {
 	running   int           // user's functions under way
 	idle      chan struct{} // closed when running is 0 and the server drains
 	draining  bool
+	ending    atomic.Bool // draining or closed: for those who only look
 	closed    bool
 }
 
@@ -198,6 +200,7 @@ func (s *Server) accept(l *conn.Listener) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.smu.Lock()
 	s.draining = true
+	s.ending.Store(true)
 	idle := s.idle
 	if idle == nil {
 		idle = make(chan struct{})
@@ -259,6 +262,7 @@ func (s *Server) close() error {
 		return nil
 	}
 	s.closed = true
+	s.ending.Store(true)
 	managers.ended(s)
 	listeners, all := s.unlisten(), s.everybody()
 	s.smu.Unlock()
@@ -322,11 +326,7 @@ func (s *Server) done() {
 	s.smu.Unlock()
 }
 
-func (s *Server) over() bool {
-	s.smu.Lock()
-	defer s.smu.Unlock()
-	return s.draining || s.closed
-}
+func (s *Server) over() bool { return s.ending.Load() }
 
 // forget takes a session that has ended out of the tables.
 func (s *Server) forget(x *session, refs map[uint64]int, pins map[uint64]uint64) {

@@ -31,7 +31,10 @@ type session struct {
 	touched map[*object]struct{} // whose entities may have something of the session
 	sweep   int                  // so many of them are too many, unless they all still exist
 
-	drops uint64 // frames of opDrop that were read; of who reads
+	// Of who reads.
+	drops uint64  // frames of opDrop that were read
+	last  *object // that was called last
+	spare *call   // nobody has it
 
 	out     [][]byte      // what waits to be sent
 	sending bool          // somebody sends
