@@ -89,7 +89,7 @@ var unwantedTarget = spawn.NewTarget("futex.unwanted", func(ctx context.Context,
 			if err != nil {
 				return err
 			}
-			short, cancel := context.WithTimeout(ctx, 2*time.Millisecond)
+			short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 			err = m.Lock(short)
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {

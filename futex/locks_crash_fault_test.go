@@ -58,13 +58,25 @@ func holdPermit(t *testing.T, s *lockScene) func() {
 	return func() { ok(t, s.sem.Release()) }
 }
 
+// holdForWriting has this process write until the victim waits in line, or has ended.
 func holdForWriting(t *testing.T, s *lockScene) func() {
 	ok(t, s.rw.Lock(t.Context()))
+	over, unlocked := make(chan struct{}), make(chan error, 1)
 	go func() {
-		time.Sleep(30 * time.Millisecond) // the victim comes, or else it reads without having waited
-		_ = s.rw.Unlock()
+		for !s.rw.Wanted() {
+			select {
+			case <-time.After(100 * time.Microsecond):
+				continue
+			case <-over:
+			}
+			break
+		}
+		unlocked <- s.rw.Unlock()
 	}()
-	return func() {}
+	return func() {
+		close(over)
+		ok(t, <-unlocked)
+	}
 }
 
 func holdForReading(t *testing.T, s *lockScene) func() {
