@@ -181,7 +181,7 @@ func (x *session) dispatch(what op, id, number uint64, r *reader, b []byte) ([]b
 	}
 	c.id, c.obj, c.op = id, o, what
 	b, err := o.ent.do(c, r, b)
-	if !leaves && !c.waits { // it was answered, and has nothing that the entity could have kept
+	if !leaves && !c.waits && !c.runs { // it was answered, and has nothing that the entity could have kept
 		c.obj, x.spare = nil, c
 	}
 	if err == nil && r.bad {
