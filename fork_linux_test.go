@@ -318,6 +318,7 @@ var notified = proctest.NewProgram("notified", func() int {
 })
 
 func TestForkNotify(t *testing.T) {
+	proctest.Heeds(t, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	if got, want := quietly(t, notified), fmt.Sprintf("-%d\n-%d\n<nil>\n", syscall.SIGTERM, syscall.SIGHUP); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

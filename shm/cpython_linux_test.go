@@ -133,6 +133,7 @@ func TestBlocksInAnotherProcess(t *testing.T) {
 
 // Whatever signal ends the last user of a named segment, its memory is gone and its name can be had again.
 func TestNameAfterSignals(t *testing.T) {
+	proctest.Heeds(t, syscall.SIGINT, syscall.SIGHUP)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGHUP} {
 		name := proctest.SegmentName(t)
 		k := keep(t, name)

@@ -161,6 +161,7 @@ func TestInterrupt(t *testing.T) {
 
 // The second interrupt is for those who do not listen to the first.
 func TestSecondInterrupt(t *testing.T) {
+	proctest.Heeds(t, os.Interrupt)
 	w := newWire(t)
 	p := run(t, polite, true, &spawn.Options{Stdout: w.w})
 	var word string
