@@ -53,19 +53,10 @@ func TestGoingOnTakesWhatIsLeft(t *testing.T) {
 				whole = scenarioNames(st.run(t, t.Context(), scenarios...).Samples)
 				continue
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			taken := 0
-			st.runner.OnSample = func(Sample) error {
-				if taken++; taken == stop {
-					cancel()
-				}
-				return nil
-			}
-			first := st.run(t, ctx, scenarios...)
+			first := st.interrupted(t, stop, scenarios...)
 			st.now = st.now.Add(time.Hour)
 			st.runner.Earlier = first
 			again := st.run(t, t.Context(), scenarios...)
-			cancel()
 			if got := scenarioNames(again.Samples); got != whole {
 				t.Errorf("stopped after %d: samples %s, want %s", stop, got, whole)
 			}

@@ -68,6 +68,21 @@ func (st *stage) run(t *testing.T, ctx context.Context, scenarios ...Scenario) *
 	return res
 }
 
+// interrupted is a run whose context ends after a number of samples.
+func (st *stage) interrupted(t *testing.T, after int, scenarios ...Scenario) *Run {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	st.runner.OnSample = func(Sample) error {
+		if after--; after == 0 {
+			cancel()
+		}
+		return nil
+	}
+	defer func() { st.runner.OnSample = nil }()
+	return st.run(t, ctx, scenarios...)
+}
+
 func names(samples []Sample) string {
 	var list []string
 	for _, s := range samples {

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -114,17 +113,8 @@ func TestGoingOnWithMoreRounds(t *testing.T) {
 				stop = 1 + int(min(budget, 1)) // every other number with a budget, the others without
 				continue
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			taken := 0
-			st.runner.OnSample = func(Sample) error {
-				if taken++; taken == stop {
-					cancel()
-				}
-				return nil
-			}
-			st.runner.Earlier = st.run(t, ctx, scenarios...)
+			st.runner.Earlier = st.interrupted(t, stop, scenarios...)
 			again := st.run(t, t.Context(), scenarios...)
-			cancel()
 			if got := scenarioNames(again.Samples); got != whole {
 				t.Errorf("stopped after %d: samples\n%s, want\n%s", stop, got, whole)
 			}
