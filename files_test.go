@@ -56,6 +56,9 @@ func TestQueueOfFiles(t *testing.T) {
 	ctx := proctest.Context(t)
 	q := newQueue[parcel](t, nil)
 	p := start(t, openParcels, q, nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { cancel(p.Wait(ctx)) }() // nobody answers then
 	for i := range 20 {
 		a, b, err := conn.Pipe(true)
 		check(t, err)
@@ -63,7 +66,11 @@ func TestQueueOfFiles(t *testing.T) {
 		check(t, q.Put(ctx, parcel{fmt.Sprint(i), f, b}))
 		check(t, f.Close())
 		check(t, b.Close())
-		if s := must(conn.Recv[string](ctx, a))(t); s != fmt.Sprintf("%d: text %d", i, i) {
+		s, err := conn.Recv[string](ctx, a)
+		if err != nil {
+			t.Fatalf("parcel %d: %v; the process: %v", i, err, context.Cause(ctx))
+		}
+		if s != fmt.Sprintf("%d: text %d", i, i) {
 			t.Errorf("got %q", s)
 		}
 		_, err = a.Recv(ctx)

@@ -134,8 +134,19 @@ func SendMessage(fd int, parts [][]byte, rights []int) (int, error) {
 }
 
 // ReceiveMessage receives into the parts, at most four, one after the other; oob is room for descriptors, RightsRoom or nothing. It never
-// blocks: it returns EAGAIN instead.
+// blocks: it returns EAGAIN instead. It has received nothing at the end, when every message has been received.
+//
+// Of a packet socket that does not block the kernel looks first whether there is a message and then, without a lock around both, whether the peer is gone. A peer
+// that sends and closes in between makes it tell the end before the message. Once the end is told no message can come to those that are there, so a
+// second look tells the truth.
 func ReceiveMessage(fd int, parts [][]byte, oob []byte) (r Received, err error) {
+	if r, err = receiveMessage(fd, parts, oob); err == nil && r.N == 0 && len(r.Rights) == 0 {
+		return receiveMessage(fd, parts, oob)
+	}
+	return r, err
+}
+
+func receiveMessage(fd int, parts [][]byte, oob []byte) (r Received, err error) {
 	var h unix.Msghdr
 	var iov [maxParts]unix.Iovec
 	header(&h, &iov, parts, oob)
