@@ -424,7 +424,7 @@ func TestScenarioNames(t *testing.T) {
 	want := "queue/spsc/8B queue/spsc/64B queue/spsc/1KiB queue/spsc/64KiB queue/spsc-batch/64B queue/mpmc-1x1/64B queue/mpmc-2x2/64B queue/mpmc-1x1/1KiB queue/mpmc-2x2/1KiB queue/mpmc-1x1/64KiB queue/mpmc-2x2/64KiB " +
 		"queue/mpmc-4x4/64B queue/mpmc-8x8/64B queue/full-1x1/64B queue/full-2x2/64B queue/mpmc-solo/64B queue/lease/64KiB queue/rtt/64B " +
 		"pipe/rtt/64B pipe/rtt-parked/64B pipe/throughput/64B pipe/throughput/64KiB pipe/connect " +
-		"lock/uncontended lock/contended-2 lock/contended-8 lock/rwlock-read-2 lock/semaphore lock/hold-100ns lock/hold-1us lock/hold-10us lock/hold-100us lock/rtt lock/wait-death value/add-locked-1 value/add-locked-2 value/add-atomic-2 " +
+		"lock/uncontended lock/contended-2 lock/contended-8 lock/rwlock-read-2 lock/semaphore lock/hold-100ns lock/hold-1us lock/hold-10us lock/hold-100us lock/rtt lock/wait-death value/add-locked-1 value/add-locked-2 value/add-atomic-2 memory/element memory/segment-1MiB " +
 		"start/spawn wait/event-1 wait/event-100 wait/event-10000 wait/locks-100 wait/locks-10000 start/fork start/fork-1GiB start/forkserver start/forkserver-preloaded start/forkserver-1GiB start/forkserver-1GiB-parent pool/map-chunk1 pool/map-auto pool/apply pool/task-10us pool/task-1ms pool/wordcount/2 manager/dict-get manager/dict-set manager/clients-64 wordcount/1 wordcount/2 wordcount/4 " +
 		"index/build/1 index/build/2 index/build/4 index/query/1 index/query/2 index/query/4"
 	for _, what := range []string{"mutex", "mutex-hold1us", "rwmutex-read", "value-add", "queue"} {

@@ -57,6 +57,8 @@ func Scenarios(o ScenarioOptions) []Scenario {
 		addLockedScenario(1),
 		addLockedScenario(2),
 		addAtomicScenario(),
+		elementScenario(),
+		segmentScenario(),
 		startScenario(),
 	)
 	all = append(all, wakeScenarios()...)

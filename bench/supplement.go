@@ -21,7 +21,7 @@ func (s *pass) supplement(ctx context.Context) error {
 	}
 	for n := first; n <= 2*s.Rounds && ctx.Err() == nil; n++ {
 		lacking := slices.DeleteFunc(slices.Clone(s.Targets), func(t Target) bool {
-			return t.Elsewhere != "" || t.Comparable(s.run.Samples) >= Enough
+			return t.Comparable(s.run.Samples) >= Enough
 		})
 		took := false
 		for i, e := range s.entries {

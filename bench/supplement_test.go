@@ -61,7 +61,6 @@ func TestTargetsGetMoreRounds(t *testing.T) {
 		{Scenario: "rare", Impl: "a", Bound: Within, Limit: 1, Regime: Far},
 		{Scenario: "few", Impl: "a", Bound: Within, Limit: 1},
 		{Scenario: "enough", Impl: "a", Bound: Within, Limit: 1, Regime: Near},
-		{What: "elsewhere", Elsewhere: "go test"},
 		{Scenario: "unknown", Impl: "a", Bound: Within, Limit: 1},
 	}
 	one := func(name string, rounds int) Scenario {

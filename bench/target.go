@@ -23,9 +23,6 @@ type Target struct {
 	PeerOf   string // the scenario of the peer; "" is Scenario
 	Metric   string // the name of the further figure, where it is not the time
 	Regime   Regime // that it holds for; "" is the one that most samples were taken in
-
-	// Elsewhere says what measures the target where no scenario can: what is not an operation of processes.
-	Elsewhere string
 }
 
 // PeerScenario returns the scenario that the peer is measured in.
@@ -80,7 +77,7 @@ func (t Target) Comparable(samples []Sample) int {
 
 // Concerns reports whether the target's figure is made of samples of an implementation of a scenario.
 func (t Target) Concerns(scenario, impl string) bool {
-	return t.Elsewhere == "" && (t.Scenario == scenario && t.Impl == impl || t.Peer == impl && t.PeerScenario() == scenario)
+	return t.Scenario == scenario && t.Impl == impl || t.Peer == impl && t.PeerScenario() == scenario
 }
 
 // Targets returns the figures that the project wants to reach, in the order in which tables show them.
@@ -121,8 +118,8 @@ func Targets() []Target {
 		{What: "value += 1 under its lock, against CPython's", Scenario: "value/add-locked-1", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
 		{What: "value += 1 by two processes, against CPython's", Scenario: "value/add-locked-2", Impl: Subject, Bound: Faster, Limit: 30, Peer: "cpython"},
 		{What: "atomic addition by two, against CPython's under a lock", Scenario: "value/add-atomic-2", Impl: Subject, Bound: Faster, Limit: 60, Peer: "cpython", PeerOf: "value/add-locked-2"},
-		{What: "an element through a view, against a slice", Bound: Ratio, Limit: 1.1, Elsewhere: "go test -bench Element ./shm"},
-		{What: "a segment of 1 MiB made, mapped and dropped, against the bare calls", Bound: Ratio, Limit: 2, Elsewhere: "go test -bench Segment ./shm"},
+		{What: "an element through a view, against a slice", Scenario: "memory/element", Impl: Subject, Bound: Ratio, Limit: 1.1, Peer: Reference},
+		{What: "a segment of 1 MiB made, mapped and dropped, against the bare calls", Scenario: "memory/segment-1MiB", Impl: Subject, Bound: Ratio, Limit: 2, Peer: "memfd"},
 
 		{What: "fork server, child ready, 10 MiB, against a bare fork", Scenario: "start/forkserver", Impl: Subject, Bound: Ratio, Limit: 1.3, Peer: "cfork"},
 		{What: "fork server, child ready, 1 GiB, against a bare fork", Scenario: "start/forkserver-1GiB", Impl: Subject, Bound: Ratio, Limit: 1.15, Peer: "cfork"},

@@ -9,6 +9,7 @@ import collections
 import hashlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.shared_memory
 import os
 import re
 import signal
@@ -428,6 +429,32 @@ def value(seconds, n, parts):
     report_turns(run, n)
 
 
+def element(seconds, n, elements, stride):
+    array = context().RawArray("Q", elements)
+    total = 0
+    begin = time.monotonic_ns()
+    for first in range(0, n, elements):
+        count = min(elements, n - first)
+        for i in range(count):
+            array[i * stride % elements] = first + i
+        for i in range(count):
+            total += array[i * stride % elements]
+    elapsed = time.monotonic_ns() - begin
+    if total != n * (n - 1) // 2:
+        sys.exit(f"checksum {total} after {n} operations")
+    print(n, elapsed)
+
+
+def segment(seconds, n, size):
+    begin = time.monotonic_ns()
+    for _ in range(n):
+        memory = multiprocessing.shared_memory.SharedMemory(create=True, size=size)
+        memory.buf[0] = 1
+        memory.close()
+        memory.unlink()
+    print(n, time.monotonic_ns() - begin)
+
+
 def spin(ns):
     end = time.monotonic_ns() + ns
     while time.monotonic_ns() < end:
@@ -786,7 +813,7 @@ def wake(seconds, n, waiters):
 
 
 MODES = (
-    spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, spawn, ready, wordcount, pool_map, pool_apply,
+    spsc, mpmc, rtt, handover, pipe, pipertt, connect, lock, semaphore, value, element, segment, spawn, ready, wordcount, pool_map, pool_apply,
     lock_curve, value_curve, queue_curve, pool_task, wake, manager_dict, manager_clients,
 )  # fmt: skip
 

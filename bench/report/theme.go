@@ -70,6 +70,7 @@ var looks = map[string]look{
 	"pthread-robust": {shade{"i-pthread-robust", "#D9527A", "#FFB0C4"}, polygon{3, 0.75}},
 	"futex":          {shade{"i-futex", "#8A2BA8", "#DDA0F0"}, strokes{2, 0}},
 	"mq":             {shade{"i-mq", "#5B3FA8", "#9F86F0"}, polygon{5, 0.75}},
+	"memfd":          {shade{"i-memfd", "#2E7D7A", "#8FD0CC"}, strokes{3, 0.125}},
 	"eventfd":        {shade{"i-eventfd", "#8A5A44", "#D9AE98"}, polygon{3, 0.25}},
 	"crings":         {shade{"i-crings", "#707B86", "#E3E8EE"}, hollow{}},
 }

@@ -41,9 +41,6 @@ func Judge(targets []bench.Target, samples []bench.Sample) []Outcome {
 func judge(t bench.Target, own, peer []bench.Sample) Outcome {
 	o := Outcome{Target: t, Standing: NotMeasured}
 	switch {
-	case t.Elsewhere != "":
-		o.Why = "measured by " + t.Elsewhere
-		return o
 	case len(own) == 0:
 		o.Why = fmt.Sprintf("no sample of %s %s", t.Scenario, t.Impl)
 		return o

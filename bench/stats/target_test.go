@@ -41,7 +41,6 @@ func TestJudge(t *testing.T) {
 		{"no scenario", bench.Target{Scenario: "x", Impl: "multiproc", Bound: bench.Within, Limit: 1}, NotMeasured, "–", "", "no sample of x multiproc"},
 		{"no peer", bench.Target{Scenario: "ring", Impl: "multiproc", Bound: bench.Ratio, Limit: 1, Peer: "pipe"}, NotMeasured, "–", "", "no sample of ring pipe"},
 		{"no such regime", bench.Target{Scenario: "lock", Impl: "multiproc", Bound: bench.Ratio, Limit: 1, Peer: "pthread", Regime: bench.Far}, NotMeasured, "–", "", "CPUs far"},
-		{"elsewhere", bench.Target{Bound: bench.Ratio, Limit: 1, Elsewhere: "go test"}, NotMeasured, "–", "", "measured by go test"},
 	} {
 		o := Judge([]bench.Target{c.target}, samples)[0]
 		if o.Standing != c.standing || o.Got() != c.got || o.In != c.in || !strings.Contains(o.Note(), c.note) || c.note == "" && o.Note() != "" {
