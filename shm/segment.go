@@ -155,7 +155,7 @@ func build(fd int, lay geometry, name string, o *Options) (*Segment, error) {
 	}
 	format(mem, lay, binary.LittleEndian.Uint64(id[:])|1, name, flags)
 	s := new(Segment)
-	if err := s.adopt(fd, mem, lay, name); err != nil {
+	if err := s.adopt(fd, mem, lay, name, (*owner.Table).JoinFirst); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -205,7 +205,7 @@ func (s *Segment) open(fd int, name string) error {
 		return err
 	}
 	_ = prepare(mem, lay, headerOf(mem).flags, false)
-	return s.adopt(fd, mem, lay, name)
+	return s.adopt(fd, mem, lay, name, (*owner.Table).Join)
 }
 
 // mapChecked maps the whole of the segment behind fd, after it has checked that it is one.
@@ -248,14 +248,14 @@ func mapFD(fd, size, prot int) ([]byte, error) {
 	return mem, nil
 }
 
-// adopt makes s the Segment of a formatted mapping. It owns fd and mem.
-func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string) error {
+// adopt makes s the Segment of a formatted mapping, which it joins. It owns fd and mem.
+func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string, join func(*owner.Table) (uint32, error)) error {
 	s.mem, s.fd, s.lay, s.name, s.hdr = mem, fd, lay, name, headerOf(mem)
 	s.id = s.hdr.id
 	table, err := owner.NewTable(mem[tableOff:], lay.participants, fd, tableOff)
 	var tok uint32
 	if err == nil {
-		tok, err = table.Join()
+		tok, err = join(table)
 	}
 	if err != nil {
 		(*mmap.MMap)(&mem).Unmap()

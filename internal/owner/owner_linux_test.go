@@ -78,6 +78,26 @@ func TestJoinLeave(t *testing.T) {
 	}
 }
 
+// Who makes a table is its first participant, and like any other from then on.
+func TestJoinFirst(t *testing.T) {
+	const n = 2
+	file := newFile(t, n)
+	a := look(t, file, n)
+	tok, err := a.JoinFirst()
+	ok(t, err)
+	a.tok = tok
+	if b := join(t, file, n); owner.Number(a.tok) != 1 || owner.Number(b.tok) != 2 || !b.Alive(a.tok) || !a.Alive(b.tok) {
+		t.Errorf("tokens %#x and %#x", a.tok, b.tok)
+	}
+	if _, err := look(t, file, n).JoinFirst(); err == nil {
+		t.Error("a second one was the first")
+	}
+	a.leave(t)
+	if c := join(t, file, n); owner.Number(c.tok) != 1 || c.Alive(a.tok) {
+		t.Errorf("token %#x in the place of %#x", c.tok, a.tok)
+	}
+}
+
 // A process that is stopped is alive; one that is killed is dead, by proof, once it has gone.
 func TestDeathOfProcess(t *testing.T) {
 	const n = 4
