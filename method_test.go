@@ -22,7 +22,7 @@ func TestEveryMethod(t *testing.T) {
 				// start processes while goroutines of their own wait.
 				skip += "|^Test(Pipe|Wait)"
 			}
-			args := []string{"-test.run=^Test", "-test.timeout=4m", "-test.skip=" + skip}
+			args := []string{"-test.run=^Test", "-test.skip=" + skip}
 			if testing.Short() {
 				args = append(args, "-test.short")
 			}

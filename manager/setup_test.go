@@ -23,7 +23,7 @@ func TestEveryMethod(t *testing.T) {
 	}
 	for _, m := range multiproc.StartMethods()[1:] {
 		t.Run(string(m), func(t *testing.T) {
-			args := []string{"-test.run=^Test", "-test.short", "-test.timeout=110s"}
+			args := []string{"-test.run=^Test", "-test.short"}
 			if m == multiproc.Fork {
 				// They start processes where a server runs in goroutines of its own, which would accept in both, or a server in such a process.
 				args = append(args, "-test.skip=^Test(Death|RemoteManager|Crowd|StarterKilled)")

@@ -22,7 +22,7 @@ func TestEveryMethod(t *testing.T) {
 			continue // see TestFork
 		}
 		t.Run(string(m), func(t *testing.T) {
-			proctest.Again(t, methodVariable+"="+string(m), "-test.run=^Test", "-test.short", "-test.timeout=4m")
+			proctest.Again(t, methodVariable+"="+string(m), "-test.run=^Test", "-test.short")
 		})
 	}
 }
