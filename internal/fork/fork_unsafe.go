@@ -137,6 +137,9 @@ func (f *forker) tries(attempt func(budget uint64) (uintptr, bool)) (uintptr, er
 			}
 			time.Sleep(time.Millisecond)
 			budget = min(2*budget, lastBudget)
+		case f.failStep == stepLayout && f.failErrno == syscall.EAGAIN && try < maxTries:
+			// A thread has just begun. It needs a processor for a few instructions, or the next signal meets it where it stands.
+			time.Sleep(min(time.Millisecond<<try, lastBudget/4))
 		default:
 			return 0, f.failure()
 		}

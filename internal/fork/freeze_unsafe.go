@@ -288,11 +288,12 @@ func (f *forker) send(k Kind, pid uint32) {
 }
 
 // readPending reads which signals are pending for each stopped thread, and for the caller. All is stopped for good, so no
-// more are sent than those.
+// more are sent than those, and one that a thread may have been about to send: that of preemption, to whomever. The others are sent by goroutines,
+// of which there are none.
 //
 //go:nosplit
 func (f *forker) readPending() bool {
-	var ok bool
+	var ok, underway bool
 	if f.mePend, ok = via.pendingOf(f, f.tid); !ok {
 		return false
 	}
@@ -303,6 +304,14 @@ func (f *forker) readPending() bool {
 		}
 		if s.pend, ok = via.pendingOf(f, s.state>>32); !ok {
 			return false
+		}
+		underway = underway || !rests(f.pid, s.uc)
+	}
+	if underway {
+		const urg = 1 << (uint(syscall.SIGURG) - 1)
+		f.mePend |= urg
+		for i := range f.slots[:ground.n] {
+			f.slots[i].pend |= urg
 		}
 	}
 	return true

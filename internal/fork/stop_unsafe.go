@@ -234,6 +234,9 @@ func (f *forker) check() bool {
 		if v&kindMask != slotStopped || s.fs == 0 || uint64(s.g) != load64(s.fs-8) || uint64(s.m) != load64(s.g+48) || !f.sane(s.m, tid) {
 			return f.fail(stepLayout, syscall.EINVAL)
 		}
+		if uint64(s.g) == load64(s.m) && carries(tid, s.uc) {
+			return f.fail(stepLayout, syscall.EAGAIN)
+		}
 		f.notify(load64(s.uc + ucSigmask))
 		leader = leader || tid == f.pid
 	}
@@ -243,8 +246,36 @@ func (f *forker) check() bool {
 	return true
 }
 
-// ucSigmask is where the kernel has a thread's mask in its ucontext.
-const ucSigmask = 296
+// Where the kernel has these of a thread in its ucontext.
+const (
+	ucRAX     = 144
+	ucRSP     = 160
+	ucRIP     = 168
+	ucSigmask = 296
+)
+
+// carries reports whether a thread of the runtime, on its g0, has just been told its ID and may be about to write it to m.procid. Each does that once, when it
+// begins (minit), and before has let signals through. In a child it would write the ID that its parent's thread has, and whatever the
+// runtime sends the thread would never come: no goroutine on it could be preempted, and the world not be stopped. Until it is written the ID stands in RAX, and then on top
+// of the stack.
+//
+//go:nosplit
+func carries(tid uint64, uc uintptr) bool {
+	return load64(uc+ucRAX)&(1<<32-1) == tid || load64(uintptr(load64(uc+ucRSP)))&(1<<32-1) == tid
+}
+
+// rests reports whether a thread stands in a system call other than tgkill, and is not about to leave getpid. One that does not may be between those two, in
+// the runtime's signalM: it has noted that it sends a signal, and in a child sends it to the parent.
+//
+//go:nosplit
+func rests(pid uint64, uc uintptr) bool {
+	const syscallInstruction = 0x050f
+	at, rax := uintptr(load64(uc+ucRIP)), load64(uc+ucRAX)
+	if load64(at-8)>>48 == syscallInstruction { // before it
+		return rax != pid
+	}
+	return load64(at-6)>>48 == syscallInstruction && rax != syscall.SYS_TGKILL // it is to be called again
+}
 
 // notify takes note of the mask of a thread: that of the runtime which receives for os/signal blocks all signals that can be, but for those that are asked for.
 //
