@@ -23,20 +23,24 @@ var (
 
 // A thread that carries its ID to its m, as the instructions of runtime.minit do, is told from one that does not yet, or no more.
 func TestCarries(t *testing.T) {
-	const tid, futex = 4711, 202
+	const tid = 202 // which is also the number of the call of a futex
+	code = [32]byte{16: 0x0f, 17: 0x05}
+	const called, again = 18, 16
 	for _, c := range []struct {
 		at       string
 		rax, top uint64
+		rip      int
 		want     bool
 	}{
-		{"before the call", syscall.SYS_GETTID, 0, false},
-		{"after the call", tid, 0, true},
-		{"after the return", tid, 0xc000<<32 | tid, true},
-		{"with m in RAX", 0xc000_0000, 0xc000<<32 | tid, true},
-		{"in a wait", futex, 0x45a3f0, false},
+		{"before the call", syscall.SYS_GETTID, 0, again, false},
+		{"after the call", tid, 0, called, true},
+		{"after the return", tid, 0xc000<<32 | tid, called + 8, true},
+		{"with m in RAX", 0xc000_0000, 0xc000<<32 | tid, called + 8, true},
+		{"in a wait", ^uint64(syscall.EINTR) + 1, 0x45a3f0, called, false},
+		{"in a wait that is called again", syscall.SYS_FUTEX, 0x45a3f0, again, false},
 	} {
 		top = c.top
-		if got := fork.Carries(tid, c.rax, &top); got != c.want {
+		if got := fork.Carries(tid, c.rax, &top, uintptr(unsafe.Pointer(&code[c.rip]))); got != c.want {
 			t.Errorf("%s: %v", c.at, got)
 		}
 	}

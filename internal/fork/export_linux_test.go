@@ -5,8 +5,8 @@ package fork
 var Version = version
 
 // Carries and Rests look at a ucontext whose thread has these registers.
-func Carries(tid, rax uint64, stack *uint64) bool {
-	uc := ucontext(rax, addr(stack), 0)
+func Carries(tid, rax uint64, stack *uint64, rip uintptr) bool {
+	uc := ucontext(rax, addr(stack), rip)
 	return carries(tid, addr(&uc))
 }
 

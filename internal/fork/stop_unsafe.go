@@ -257,24 +257,31 @@ const (
 // carries reports whether a thread of the runtime, on its g0, has just been told its ID and may be about to write it to m.procid. Each does that once, when it
 // begins (minit), and before has let signals through. In a child it would write the ID that its parent's thread has, and whatever the
 // runtime sends the thread would never come: no goroutine on it could be preempted, and the world not be stopped. Until it is written the ID stands in RAX, and then on top
-// of the stack.
+// of the stack. Where a call is to be made again RAX is the number of the call, which may well be a thread's ID where few processes are.
 //
 //go:nosplit
 func carries(tid uint64, uc uintptr) bool {
-	return load64(uc+ucRAX)&(1<<32-1) == tid || load64(uintptr(load64(uc+ucRSP)))&(1<<32-1) == tid
+	told := load64(uc+ucRAX)&(1<<32-1) == tid && !again(uc)
+	return told || load64(uintptr(load64(uc+ucRSP)))&(1<<32-1) == tid
 }
+
+const syscallInstruction = 0x050f
+
+// again reports whether a thread's next instruction is a system call.
+//
+//go:nosplit
+func again(uc uintptr) bool { return load64(uintptr(load64(uc+ucRIP))-6)>>48 == syscallInstruction }
 
 // rests reports whether a thread stands in a system call other than tgkill, and is not about to leave getpid. One that does not may be between those two, in
 // the runtime's signalM: it has noted that it sends a signal, and in a child sends it to the parent.
 //
 //go:nosplit
 func rests(pid uint64, uc uintptr) bool {
-	const syscallInstruction = 0x050f
-	at, rax := uintptr(load64(uc+ucRIP)), load64(uc+ucRAX)
-	if load64(at-8)>>48 == syscallInstruction { // before it
+	rax := load64(uc + ucRAX)
+	if load64(uintptr(load64(uc+ucRIP))-8)>>48 == syscallInstruction { // before it
 		return rax != pid
 	}
-	return load64(at-6)>>48 == syscallInstruction && rax != syscall.SYS_TGKILL // it is to be called again
+	return again(uc) && rax != syscall.SYS_TGKILL
 }
 
 // notify takes note of the mask of a thread: that of the runtime which receives for os/signal blocks all signals that can be, but for those that are asked for.
