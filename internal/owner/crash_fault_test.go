@@ -50,11 +50,10 @@ func TestCrashPoints(t *testing.T) {
 				t.Errorf("the place of a process that stands at %s was taken: %v", point, err)
 			}
 			p.kill()
-			if all := see.All(); slices.ContainsFunc(all, func(i owner.Info) bool { return see.Alive(i.Token) }) {
-				t.Errorf("somebody lives after all have died: %v", all)
-			}
-			heir, err := late.Join()
-			ok(t, err)
+			proctest.Eventually(t, func() bool {
+				return !slices.ContainsFunc(see.All(), func(i owner.Info) bool { return see.Alive(i.Token) })
+			}, "all are dead")
+			heir := joinEventually(t, late)
 			if heir == first.tok || heir == tok || !see.Alive(heir) || see.Alive(first.tok) || see.Alive(tok) {
 				t.Errorf("tokens: first %#x, killed %#x, heir %#x", first.tok, tok, heir)
 			}
@@ -73,6 +72,22 @@ func TestDeathAtPoint(t *testing.T) {
 		if err := p.cmd.Wait(); err == nil {
 			t.Errorf("no process passed %s", point)
 		}
-		join(t, file, n).leave(t)
+		late := look(t, file, n)
+		late.tok = joinEventually(t, late)
+		late.leave(t)
 	}
+}
+
+// joinEventually joins a table whose only place a process had that was killed, and that has been waited for. What it holds, whoever reads its files
+// under /proc may keep held for a moment, the claim too, of which no question tells.
+func joinEventually(t *testing.T, p *part) (tok uint32) {
+	t.Helper()
+	proctest.Eventually(t, func() bool {
+		var err error
+		if tok, err = p.Join(); err != nil && !errors.Is(err, layout.ErrTooMany) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}, "the place of the dead is taken")
+	return tok
 }
