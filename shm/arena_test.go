@@ -221,6 +221,7 @@ func TestArenaUnderKills(t *testing.T) {
 		for _, p := range all {
 			_ = p.Wait(proctest.Context(t))
 		}
+		proctest.Dead(t, s)
 		_, err := s.Collect()
 		ok(t, err)
 		ok(t, s.Check())

@@ -47,6 +47,7 @@ func TestCrashArena(t *testing.T) {
 				ok(t, p.Kill())
 				_ = p.Wait(proctest.Context(t))
 			}
+			proctest.Dead(t, s)
 			ok(t, s.Check())
 			_, err = s.Collect()
 			ok(t, err)
@@ -115,6 +116,7 @@ func TestCrashCollect(t *testing.T) {
 		if err := p.Wait(proctest.Context(t)); !errors.As(err, &exit) || exit.Code != -9 {
 			t.Errorf("nobody was killed at %s: %v", point, err)
 		}
+		proctest.Dead(t, s)
 		ok(t, s.Check())
 		want := 8 // two were done with
 		if point == "arena.freed" || point == "arena.pushed" {

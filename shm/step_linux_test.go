@@ -169,6 +169,7 @@ func TestKillAtInstruction(t *testing.T) {
 			return
 		}
 		c.x.Kill()
+		proctest.Dead(t, c.s)
 		ok(t, c.w.Check())
 		c.value()
 		ok(t, c.blob.Store(proctest.Context(t), []byte("second")))
