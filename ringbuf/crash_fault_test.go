@@ -283,6 +283,7 @@ func killProducer(t *testing.T, point string, pass int) bool {
 	ok(t, err)
 	last, err := drain(ctx, c, 1)
 	killed := wasKilled(t, child)
+	proctest.Dead(t, arg.Seg)
 	if killed && strings.HasPrefix(point, "spsc.role.") && last == 0 && errors.Is(err, ringbuf.ErrPeerDied) {
 		// as below
 	} else if !killed || point == "spsc.put.closed" {
@@ -339,6 +340,7 @@ func killConsumer(t *testing.T, point string, pass int) bool {
 		ok(t, <-done)
 		return false
 	}
+	proctest.Dead(t, arg.Seg)
 	if point == "spsc.get.closed" {
 		ok(t, <-done) // the child closes after the end of the stream
 		_, err = r.Consumer()

@@ -215,6 +215,7 @@ func (c setting) corpse(s *scene) {
 	if !wasKilled(s.t, p) {
 		s.t.Fatalf("nobody died at %s", c.first)
 	}
+	proctest.Dead(s.t, s.seg)
 	s.died(l, at)
 	ok(s.t, s.q.Check())
 }
@@ -267,6 +268,7 @@ func (c setting) play(t *testing.T, how, point string, pass int) bool {
 		hit = true
 		s.died(l, point)
 	}
+	proctest.Dead(t, s.seg)
 	if s.stop != nil {
 		ok(t, s.stop())
 	}

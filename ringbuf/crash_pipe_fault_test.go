@@ -223,6 +223,7 @@ func playPipe(t *testing.T, role, order string) (killed bool) {
 			}
 		}
 		_ = p.Wait(ctx)
+		proctest.Dead(t, seg)
 		ok(t, b.Close())
 		drainPipe(t, a, l)
 		missing := 0
@@ -244,6 +245,7 @@ func playPipe(t *testing.T, role, order string) (killed bool) {
 		_ = p.Wait(ctx)
 	}
 	killed = wasKilled(t, p)
+	proctest.Dead(t, seg)
 	if role != "make" {
 		ok(t, ringbuf.PipeDrained(a))
 	} else if _, err := ringbuf.OpenPipe(seg.Bytes()[size:], 0, pipeIn(seg)); err == nil && killed {

@@ -358,6 +358,7 @@ func TestQueueKillAtInstruction(t *testing.T) {
 			break
 		}
 		w.Kill()
+		proctest.Dead(t, w.seg)
 		kills++
 		ids, closed, err := heirsOf(w.mem, manyIn(w.seg))
 		if err == nil {

@@ -344,6 +344,7 @@ func TestKillAtInstruction(t *testing.T) {
 					break
 				}
 				w.Kill()
+				proctest.Dead(t, w.seg)
 				kills++
 				got, shut, err := kind.heirs(w.mem, in(w.seg))
 				if err == nil {
