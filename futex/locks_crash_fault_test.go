@@ -124,6 +124,7 @@ func (s *lockScene) victim(t *testing.T, role, order string, tell func()) (hit b
 	err = p.Wait(ctx)
 	var exit *spawn.ExitError
 	if errors.As(err, &exit) && exit.Code == -int(syscall.SIGKILL) {
+		proctest.Dead(t, s.seg)
 		return true
 	}
 	if err != nil {

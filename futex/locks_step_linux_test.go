@@ -155,6 +155,7 @@ func TestLocksKillAtInstruction(t *testing.T) {
 						return true
 					}
 					x.Kill()
+					proctest.Dead(t, seg)
 					kills++
 					if _, err := w.heir(seg.Bytes()[lockPage:], seg, step); err != nil {
 						t.Fatalf("killed in step %d, after change %d: %v", step, changes, err)

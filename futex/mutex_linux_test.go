@@ -118,6 +118,7 @@ func TestOwnerDies(t *testing.T) {
 			p := startHolder(t, seg, 0)
 			p.Kill()
 			<-p.Done()
+			proctest.Dead(t, seg)
 			for range 3 {
 				wantErr(t, take(), futex.ErrOwnerDied)
 				if owner, held := m.Holder(); !held || owner != seg.Self() {

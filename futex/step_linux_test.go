@@ -204,6 +204,7 @@ func TestKillAtInstruction(t *testing.T) {
 			return
 		}
 		x.Kill()
+		proctest.Dead(t, seg)
 		m, err := futex.NewMutex(seg.Bytes()[stepWord:], seg)
 		ok(t, err)
 		if news := told(t, m); news != ops[at].before && news != ops[at].after {
