@@ -128,13 +128,17 @@ func (s *scene) play(t *testing.T, order string) bool {
 	return killed
 }
 
-// outcome waits for a victim and reports whether it was killed.
+// outcome waits for a victim, and for the proof of its death if it was killed, which it reports: what it held is in a living one's hands before that, and
+// then a closed queue has ended for the others.
 func (s *scene) outcome(t *testing.T, p *multiproc.Process, order string) bool {
 	t.Helper()
 	err := p.Wait(proctest.Context(t))
 	var exit *multiproc.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.Code == -9) {
 		t.Fatalf("%s %s: %v", s.Role, order, err)
+	}
+	if err != nil {
+		proctest.Dead(t, s.Lock.Segment(), p.PID())
 	}
 	return err != nil
 }

@@ -160,6 +160,7 @@ func TestOwnerKilled(t *testing.T) {
 		t.Error("the next owner did not hear of the death")
 	}
 	kill(t, p)
+	proctest.Dead(t, h.Lock.Segment(), p.PID())
 	want(t, h.Lock.TryLock(), multiproc.ErrOwnerDied)
 	check(t, h.Lock.MarkConsistent())
 	check(t, h.Lock.Unlock())
