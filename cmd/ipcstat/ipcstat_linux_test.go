@@ -178,6 +178,7 @@ func TestShows(t *testing.T) {
 	clean(t, name)
 	ok(t, p.Kill())
 	_ = p.Wait(proctest.Context(t))
+	proctest.Dead(t, o.Lock.Segment())
 	f := check(t, exitOK, name)
 	left := strings.Join(f.Left, "\n")
 	for _, want := range []string{"participant", "the mutex", "the rwmutex", "the bounded semaphore", "the queue"} {
@@ -399,6 +400,7 @@ func TestAfterKills(t *testing.T) {
 		ok(t, p.Kill())
 		_ = p.Wait(proctest.Context(t))
 	}
+	proctest.Dead(t, o.Lock.Segment())
 	if f := check(t, exitOK, name); len(f.Problems) > 0 {
 		t.Fatalf("after %d kills check has found\n%s", kills, strings.Join(f.Problems, "\n"))
 	}
