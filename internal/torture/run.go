@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/fb2d3dbd/multiproc/shm"
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
@@ -120,6 +123,20 @@ func (r *Run) Wake(d time.Duration) {
 	r.tally.mu.Lock()
 	defer r.tally.mu.Unlock()
 	r.tally.wakes = append(r.tally.wakes, max(d, 0))
+}
+
+// Gone waits for the proof that all others who had the segment open are dead, which may come some time after their ends: somebody may be reading
+// their files under /proc. What repairs or collects once, at the end of a round, would not find everything before that.
+func (r *Run) Gone(seg *shm.Segment) error {
+	for end := time.Now().Add(r.Patience); ; time.Sleep(200 * time.Microsecond) {
+		i := slices.IndexFunc(seg.Participants(), func(p shm.Participant) bool { return p.PID != os.Getpid() && seg.Alive(p.Token) })
+		if i < 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("after %v somebody is not proven dead, and all have ended: %v", r.Patience, seg.Participants())
+		}
+	}
 }
 
 // Settle audits the books of a round, all of whose processes are buried, and adds what they say to the result. Of a round that was broken

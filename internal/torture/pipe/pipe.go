@@ -149,7 +149,11 @@ func now() uint64 { return uint64(time.Now().UnixNano()) }
 // writes what is wrong into the books.
 func (t *table) quiet(r *torture.Run, slot int, ends ...*ringbuf.PipeEnd) {
 	t.books.Clear(slot)
-	if err := t.drain(slot, r.Next(), ends); err != nil {
+	err := r.Gone(t.seg)
+	if err == nil {
+		err = t.drain(slot, r.Next(), ends)
+	}
+	if err != nil {
 		t.books.Problem(torture.Corrupt, "at the end of the round: %v", err)
 	}
 	t.histories.Bury(t.books, torture.Death{Process: 0, Slot: slot, Time: now()})

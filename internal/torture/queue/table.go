@@ -66,7 +66,11 @@ func (t *table) retired(slot int) {
 // there. It writes what is wrong into the books.
 func (t *table) quiet(r *torture.Run, slot int, ended bool) {
 	t.books.Clear(slot)
-	if err := t.drain(slot, r.Next(), ended); err != nil {
+	err := r.Gone(t.seg)
+	if err == nil {
+		err = t.drain(slot, r.Next(), ended)
+	}
+	if err != nil {
 		t.books.Problem(torture.Corrupt, "at the end of the round: %v", err)
 	}
 	t.histories.Bury(t.books, torture.Death{Process: 0, Slot: slot, Time: now()})
