@@ -32,7 +32,8 @@ var (
 	// ErrPeerDied says that the process on the other side is dead and, to a consumer, that every message was taken; in a queue of many, that
 	// all of them are dead or have said that they are done. The ring is whole: another process can take the role.
 	ErrPeerDied = errors.New("ringbuf: nobody is left on the other side")
-	// ErrRoleTaken says that a living process has the role already.
+	// ErrRoleTaken says that a living process has the role already, or one that has just ended and whose death is not proven
+	// yet: it may come for moments after the process was waited for, while somebody reads its files under /proc. Ask again.
 	ErrRoleTaken = errors.New("ringbuf: the role is taken")
 	// ErrTooLarge says that a message can never fit.
 	ErrTooLarge = layout.ErrTooLarge

@@ -99,7 +99,8 @@ func (s *SPSC) Len() int {
 }
 
 // Producer takes the producer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is taken over,
-// with every message that it had put. ErrClosed says that a producer has closed the ring.
+// with every message that it had put. One that has just been waited for may count as living for moments: see [ErrRoleTaken]. ErrClosed says
+// that a producer has closed the ring.
 func (s *SPSC) Producer() (*Producer, error) {
 	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
 	if err != nil {
@@ -129,7 +130,8 @@ func (s *SPSC) tail() uint64 {
 }
 
 // Consumer takes the consumer's role. ErrRoleTaken says that a living process has it, or this one already; a dead one's is
-// taken over, with every message that it had not taken. ErrClosed says that a consumer has closed the ring.
+// taken over, with every message that it had not taken. One that has just been waited for may count as living for moments: see
+// [ErrRoleTaken]. ErrClosed says that a consumer has closed the ring.
 func (s *SPSC) Consumer() (*Consumer, error) {
 	r, err := newRing(s.mem, s.hdr, s.capacity, s.who)
 	if err != nil {

@@ -367,7 +367,8 @@ func (s *Segment) Self() uint32 {
 func (s *Segment) Token() *atomic.Uint32 { return s.token }
 
 // Alive reports whether the participant with this token may still run; false is proven, by the kernel, not guessed from
-// a time-out. After Close nothing can be proven any more, and it reports true.
+// a time-out. A process that has just been killed and waited for may be alive here for moments, as long as somebody reads its files under
+// /proc: ask again. After Close nothing can be proven any more, and it reports true.
 func (s *Segment) Alive(token uint32) bool {
 	if token != 0 && token == s.Self() || s.table.Alive(token) {
 		return true
