@@ -7,14 +7,14 @@ import (
 )
 
 // alone returns a [BusyError] unless the caller is the only goroutine of the program, but for those that mind nothing. One that was heard of for the last time may not
-// have come to its end yet: they get some 10 ms.
+// have come to its end yet: they get some 100 ms.
 func alone() error {
 	for nap := 20 * time.Microsecond; ; nap *= 2 {
 		others := busy(stacks())
 		if len(others) == 0 {
 			return nil
 		}
-		if nap > 6*time.Millisecond {
+		if nap > 60*time.Millisecond {
 			return &BusyError{others}
 		}
 		time.Sleep(nap)
