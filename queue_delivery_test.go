@@ -201,6 +201,27 @@ func TestJoinableReceive(t *testing.T) {
 	check(t, tasks.Free())
 }
 
+// A task that is given back too often is no work any more, and not lost.
+func TestJoinableDeadLetter(t *testing.T) {
+	ctx := proctest.Context(t)
+	tasks := must(multiproc.NewJoinableQueue[int](&multiproc.QueueOptions{MaxDeliveries: 2}))(t)
+	check(t, tasks.Put(ctx, 7))
+	for range 2 {
+		check(t, must(tasks.Receive(ctx))(t).Nack())
+	}
+	_, err := tasks.TryGet()
+	want(t, err, multiproc.ErrEmpty)
+	check(t, tasks.Join(ctx))
+	d := must(tasks.DeadLetter())(t)
+	if d.Value != 7 || d.Deliveries() != 2 {
+		t.Errorf("%d was delivered %d times", d.Value, d.Deliveries())
+	}
+	check(t, d.Ack())
+	_, err = tasks.DeadLetter()
+	want(t, err, multiproc.ErrEmpty)
+	check(t, tasks.Free())
+}
+
 // slowWorker takes one task and waits to be killed.
 var slowWorker = multiproc.NewTarget("queue.slowWorker", func(ctx context.Context, j joint) error {
 	n, err := j.Tasks.Get(ctx)

@@ -109,6 +109,9 @@ func (j *JoinableQueue[T]) Receive(ctx context.Context) (*Delivery[T], error) {
 // TryReceive takes the next value, as Receive does, or returns ErrEmpty.
 func (j *JoinableQueue[T]) TryReceive() (*Delivery[T], error) { return j.q.TryReceive() }
 
+// DeadLetter takes a value that was set aside, as [Queue.DeadLetter] does. Such a value counts as dealt with: Join does not wait for it.
+func (j *JoinableQueue[T]) DeadLetter() (*Delivery[T], error) { return j.q.DeadLetter() }
+
 // All ranges over the values as they come, each of which is to be done, until the queue is closed and empty.
 func (j *JoinableQueue[T]) All(ctx context.Context) iter.Seq2[T, error] { return all(ctx, j.Get) }
 
