@@ -71,23 +71,21 @@ func TestCrashSender(t *testing.T) {
 					check(t, b.Close())
 					got := tally{}
 					if what == "stop" {
-						stopped := make(chan struct{})
-						go func() {
-							proctest.Eventually(t, func() bool { return proctest.Stopped(t, victim.PID()) }, "a sender stops")
-							close(stopped)
-						}()
-						for got[1] < n || got[2] < n {
-							got.add(t, must(a.RecvBytes(ctx))(t))
-						}
-						<-stopped
-						for {
-							m, err := a.TryRecvBytes()
-							if err == conn.ErrEmpty {
-								break
+						take := func() {
+							for {
+								m, err := a.TryRecvBytes()
+								if err == conn.ErrEmpty {
+									return
+								}
+								check(t, err)
+								got.add(t, m)
 							}
-							check(t, err)
-							got.add(t, m)
 						}
+						proctest.Eventually(t, func() bool {
+							take() // who finds no room never comes to the point
+							return got[1] == n && got[2] == n && proctest.Stopped(t, victim.PID())
+						}, "a sender stops, and the others come to their end")
+						take()
 						if called, returned := noted(ledger, 0); got[0] < returned || got[0] > called || called == n+1 {
 							t.Errorf("stopped: %d came, %d returned of %d", got[0], returned, called)
 						}
