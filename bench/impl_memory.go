@@ -81,24 +81,31 @@ func readSlice(plain []uint64, count int) (sum uint64) {
 	return sum
 }
 
+// timed does one thing n times.
+func timed(ctx context.Context, n int, one func() error) (time.Duration, error) {
+	begin := time.Now()
+	for i := range n {
+		if err := one(); err != nil {
+			return 0, err
+		}
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return 0, stopped(ctx)
+		}
+	}
+	return time.Since(begin), nil
+}
+
 // multiprocSegment makes segments and drops them.
 func multiprocSegment() Impl {
 	return multiprocImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		begin := time.Now()
-		for i := range n {
+		return timed(ctx, n, func() error {
 			s, err := shm.New(&shm.Options{Size: segmentSize})
 			if err != nil {
-				return 0, err
+				return err
 			}
 			s.Bytes()[0] = 1
-			if err := s.Close(); err != nil {
-				return 0, err
-			}
-			if i%checkEvery == 0 && ctx.Err() != nil {
-				return 0, stopped(ctx)
-			}
-		}
-		return time.Since(begin), nil
+			return s.Close()
+		})
 	})
 }
 
@@ -108,15 +115,11 @@ var garbage []byte
 // goroutineSegment makes slices for the garbage collector.
 func goroutineSegment() Impl {
 	return goroutineImpl(func(ctx context.Context, n int) (time.Duration, error) {
-		begin := time.Now()
-		for i := range n {
+		defer func() { garbage = nil }()
+		return timed(ctx, n, func() error {
 			garbage = make([]byte, segmentSize)
 			garbage[0] = 1
-			if i%checkEvery == 0 && ctx.Err() != nil {
-				return 0, stopped(ctx)
-			}
-		}
-		garbage = nil
-		return time.Since(begin), nil
+			return nil
+		})
 	})
 }

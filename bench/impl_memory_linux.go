@@ -21,16 +21,7 @@ func memfdSegment() Impl {
 		return ""
 	}
 	return kernelImpl("memfd", missing, func(ctx context.Context, n int) (time.Duration, error) {
-		begin := time.Now()
-		for i := range n {
-			if err := oneMemfd(); err != nil {
-				return 0, err
-			}
-			if i%checkEvery == 0 && ctx.Err() != nil {
-				return 0, stopped(ctx)
-			}
-		}
-		return time.Since(begin), nil
+		return timed(ctx, n, oneMemfd)
 	})
 }
 
