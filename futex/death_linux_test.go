@@ -123,9 +123,9 @@ var errDied = errors.New("the peer died")
 // TestProofAfterHint: when a process with much memory is killed the hint comes after the memory is gone, unless somebody reads its files under /proc just
 // then and so keeps it.
 func TestProofAfterHint(t *testing.T) {
-	const kills = 10
+	const kills = 5
 	seg := newSegment(t, 64)
-	kept := 0
+	early, kept := 0, 0 // hints before the proof, and those of them after which the memory was seen to be there
 	for range kills {
 		p := startHolder(t, seg, 256<<20)
 		environ, err := os.Open(fmt.Sprintf("/proc/%d/environ", p.PID()))
@@ -138,19 +138,21 @@ func TestProofAfterHint(t *testing.T) {
 		n, _ := environ.Read(make([]byte, 1)) // it stands in the memory
 		stop()
 		ok(t, environ.Close())
-		if !alive {
-			return
-		}
-		if n > 0 {
-			kept++
+		if alive {
+			early++
+			if n > 0 {
+				kept++
+			}
 		}
 		<-p.Done()
 		proctest.Dead(t, seg, p.PID())
 	}
-	if kept == 0 {
-		t.Fatalf("the hint came before the proof %d times, and nobody was seen to keep the memory", kills)
+	if early-kept > 1 { // who kept the memory may have let go between the two looks, but not each time
+		t.Fatalf("the hint came before the proof %d times of %d, and nobody was seen to keep the memory %d times of these", early, kills, early-kept)
 	}
-	t.Skipf("somebody keeps the memory of the dead all the time: after %d of %d hints it was there", kept, kills)
+	if early == kills {
+		t.Skipf("somebody keeps the memory of the dead all the time: after %d of %d hints it was there", kept, kills)
+	}
 }
 
 // TestWatch: who is watched, when it calls, and what it leaves.
