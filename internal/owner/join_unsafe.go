@@ -46,8 +46,8 @@ func (t *Table) Join() (uint32, error) {
 	return 0, fmt.Errorf("join a segment: %w: %d living processes have it open", layout.ErrTooMany, t.n)
 }
 
-// JoinFirst is [Table.Join] for who has made the table and has shown it to nobody yet: with nobody to race there is no claim, whose two calls of the
-// kernel are a tenth of what a small segment costs.
+// JoinFirst is [Table.Join] for who has made the table and has shown it to nobody yet: with nobody to race there is no claim, and two calls of the
+// kernel less.
 func (t *Table) JoinFirst() (uint32, error) {
 	atomic.StoreUint32(&(*cursor)(unsafe.Pointer(&t.mem[0])).next, 1)
 	tok, err := t.take(1)
