@@ -11,7 +11,7 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/owner"
 )
 
-// header is the first page of a segment; docs/design/space.md draws the whole.
+// header stands at the beginning of a segment; docs/design/space.md draws the whole.
 type header struct {
 	head         layout.Head // byte 0
 	id           uint64      // byte 32
@@ -34,7 +34,7 @@ const (
 )
 
 const (
-	tableOff = 4096 // the participant table begins on the second page
+	tableOff = 1024 // the participant table begins on the header's page: who makes a segment, or joins a small one, touches no other
 	pageSize = 4096 // granularity of the parts, and at least as large as any header
 	classes  = 42
 
