@@ -19,11 +19,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync/atomic"
-
-	"github.com/edsrzf/mmap-go"
 
 	"github.com/fb2d3dbd/multiproc/internal/layout"
 	"github.com/fb2d3dbd/multiproc/internal/owner"
@@ -132,7 +129,7 @@ func available(n uint64) error {
 
 // build maps the empty file behind fd, writes the header and joins. It owns fd.
 func build(fd int, lay geometry, name string, o *Options) (*Segment, error) {
-	mem, err := mapFD(fd, lay.total, mmap.RDWR)
+	mem, err := mapFD(fd, lay.total, true)
 	if err != nil {
 		sys.CloseFD(fd)
 		return nil, err
@@ -148,7 +145,7 @@ func build(fd int, lay geometry, name string, o *Options) (*Segment, error) {
 			flags |= flagHuge
 		}
 		if err := prepare(mem, lay, flags, o.Prefault); err != nil {
-			(*mmap.MMap)(&mem).Unmap()
+			sys.Unmap(mem)
 			sys.CloseFD(fd)
 			return nil, err
 		}
@@ -199,7 +196,7 @@ func Attach(fd int) (*Segment, error) {
 
 // open maps and joins the segment behind fd, which it owns.
 func (s *Segment) open(fd int, name string) error {
-	mem, lay, err := mapChecked(fd, mmap.RDWR)
+	mem, lay, err := mapChecked(fd, true)
 	if err != nil {
 		sys.CloseFD(fd)
 		return err
@@ -209,7 +206,7 @@ func (s *Segment) open(fd int, name string) error {
 }
 
 // mapChecked maps the whole of the segment behind fd, after it has checked that it is one.
-func mapChecked(fd, prot int) ([]byte, geometry, error) {
+func mapChecked(fd int, write bool) ([]byte, geometry, error) {
 	size, err := sys.FileSize(fd)
 	if err != nil {
 		return nil, geometry{}, fmt.Errorf("shm: %w", err)
@@ -218,30 +215,24 @@ func mapChecked(fd, prot int) ([]byte, geometry, error) {
 		return nil, geometry{}, fmt.Errorf("shm: %w: %d bytes are too few for a segment", ErrForeign, size)
 	}
 	// The first page says how much to map; it is looked at through a mapping of its own.
-	first, err := mapFD(fd, pageSize, prot)
+	first, err := mapFD(fd, pageSize, write)
 	if err != nil {
 		return nil, geometry{}, err
 	}
 	lay, err := readGeometry(first, uint64(size))
-	if e := (*mmap.MMap)(&first).Unmap(); err == nil && e != nil {
+	if e := sys.Unmap(first); err == nil && e != nil {
 		err = e
 	}
 	if err != nil {
 		return nil, geometry{}, fmt.Errorf("shm: %w", err)
 	}
-	mem, err := mapFD(fd, lay.total, prot)
+	mem, err := mapFD(fd, lay.total, write)
 	return mem, lay, err
 }
 
 // mapFD maps size bytes of the file. The mapping holds fd's own file description, and with it this participant's byte.
-func mapFD(fd, size, prot int) ([]byte, error) {
-	dup, err := sys.DupFD(fd)
-	if err != nil {
-		return nil, fmt.Errorf("shm: %w", err)
-	}
-	f := os.NewFile(uintptr(dup), "segment")
-	defer f.Close()
-	mem, err := mmap.MapRegion(f, size, prot, 0, 0)
+func mapFD(fd, size int, write bool) ([]byte, error) {
+	mem, err := sys.Map(fd, size, write)
 	if err != nil {
 		return nil, fmt.Errorf("shm: map %d bytes: %w", size, err)
 	}
@@ -258,7 +249,7 @@ func (s *Segment) adopt(fd int, mem []byte, lay geometry, name string, join func
 		tok, err = join(table)
 	}
 	if err != nil {
-		(*mmap.MMap)(&mem).Unmap()
+		sys.Unmap(mem)
 		sys.CloseFD(fd)
 		return fmt.Errorf("shm: %w", err)
 	}
@@ -296,7 +287,7 @@ func (s *Segment) Close() error {
 		err = e
 	}
 	if !s.exposed.Load() {
-		runtime.AddCleanup(s, func(mem []byte) { (*mmap.MMap)(&mem).Unmap() }, s.mem)
+		runtime.AddCleanup(s, func(mem []byte) { sys.Unmap(mem) }, s.mem)
 	}
 	if err != nil {
 		return fmt.Errorf("shm: close: %w", err)

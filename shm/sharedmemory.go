@@ -78,13 +78,14 @@ func createShared(name string, size int, fill func(mem []byte)) (*SharedMemory, 
 	if err != nil {
 		return nil, fmt.Errorf("shm: create %q: %w", name, noRoom(err))
 	}
-	defer sys.CloseFD(fd) // the mapping needs it no more
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close() // the mapping needs it no more
 	if err := sys.Allocate(fd, int64(size)); err != nil {
 		return nil, fmt.Errorf("shm: create %q: reserve %d bytes: %w", name, size, noRoom(err))
 	}
-	mem, err := mapFD(fd, size, mmap.RDWR)
+	mem, err := mmap.MapRegion(f, size, mmap.RDWR, 0, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("shm: map %d bytes: %w", size, err)
 	}
 	if fill != nil {
 		fill(mem)
@@ -98,7 +99,7 @@ func createShared(name string, size int, fill func(mem []byte)) (*SharedMemory, 
 		path = namedDir + "/" + name
 	}
 	if err != nil {
-		(*mmap.MMap)(&mem).Unmap()
+		mem.Unmap()
 		if sys.IsExist(err) {
 			err = os.ErrExist
 		}
@@ -132,7 +133,8 @@ func (m *SharedMemory) open(name string) error {
 	if err != nil {
 		return fmt.Errorf("shm: open %q: %w", name, err)
 	}
-	defer sys.CloseFD(fd)
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
 	size, err := sys.FileSize(fd)
 	switch {
 	case err != nil:
@@ -142,9 +144,12 @@ func (m *SharedMemory) open(name string) error {
 	case size > maxShared:
 		return fmt.Errorf("shm: open %q: %w: %d bytes", name, ErrForeign, size)
 	}
-	m.mem, err = mapFD(fd, int(size), mmap.RDWR)
-	m.name = name
-	return err
+	mem, err := mmap.MapRegion(f, int(size), mmap.RDWR, 0, 0)
+	if err != nil {
+		return fmt.Errorf("shm: map %d bytes: %w", size, err)
+	}
+	m.mem, m.name = mem, name
+	return nil
 }
 
 // UnlinkSharedMemory takes the name away. Processes that have the block open keep it.

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/edsrzf/mmap-go"
-
 	"github.com/fb2d3dbd/multiproc/internal/owner"
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
@@ -30,7 +28,7 @@ func LookAt(fd int) (*Window, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shm: look: %w", err)
 	}
-	mem, lay, err := mapChecked(own, mmap.RDONLY)
+	mem, lay, err := mapChecked(own, false)
 	if err != nil {
 		sys.CloseFD(own)
 		return nil, err
@@ -39,7 +37,7 @@ func LookAt(fd int) (*Window, error) {
 	s.id = s.hdr.id
 	s.token.Store(looker)
 	if s.table, err = owner.NewTable(mem[tableOff:], lay.participants, own, tableOff); err != nil {
-		(*mmap.MMap)(&mem).Unmap()
+		sys.Unmap(mem)
 		sys.CloseFD(own)
 		return nil, err
 	}
@@ -53,8 +51,7 @@ func (w *Window) Close() error {
 	if w.s.token.Swap(0) == 0 {
 		return nil
 	}
-	mem := w.s.mem
-	return errors.Join((*mmap.MMap)(&mem).Unmap(), sys.CloseFD(w.s.fd))
+	return errors.Join(sys.Unmap(w.s.mem), sys.CloseFD(w.s.fd))
 }
 
 // ID returns the segment's number.

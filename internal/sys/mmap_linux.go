@@ -6,6 +6,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Map maps the first size bytes of the file behind fd, to be shared: for reading, and if write is set for writing. The mapping holds fd's own file
+// description, and with it the locks of that. fd stays the caller's; an *os.File, which closes what it maps, would need a descriptor besides it.
+func Map(fd, size int, write bool) ([]byte, error) {
+	prot := unix.PROT_READ
+	if write {
+		prot |= unix.PROT_WRITE
+	}
+	mem, err := unix.MmapPtr(fd, 0, nil, uintptr(size), prot, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(mem), size), nil
+}
+
+// Unmap gives back the whole of what [Map] has returned, also when it was detached since. Nobody may have it any more.
+func Unmap(mem []byte) error {
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(len(mem)))
+}
+
 // Detach replaces the pages under mem, a whole shared mapping, by private zero pages, in one step: a reader or writer
 // that comes late touches memory that nobody shares, and never faults. The file behind it is pinned no longer.
 func Detach(mem []byte) error {

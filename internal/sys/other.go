@@ -131,6 +131,12 @@ func PinThread(cpus ...int) (restore func(), err error) { return nil, Unsupporte
 // AllowedCPUs is not available.
 func AllowedCPUs() ([]int, error) { return nil, Unsupported("CPU affinity") }
 
+// Map is not available.
+func Map(fd, size int, write bool) ([]byte, error) { return nil, Unsupported("shared memory") }
+
+// Unmap is not available.
+func Unmap(mem []byte) error { return Unsupported("shared memory") }
+
 // Detach is not available.
 func Detach(mem []byte) error { return Unsupported("shared memory") }
 
