@@ -44,6 +44,7 @@ const (
 	_ = -(unsafe.Offsetof(header{}.created) ^ 64)
 	_ = -(unsafe.Offsetof(header{}.name) ^ 512)
 	_ = uint(tableOff - unsafe.Sizeof(header{}))
+	_ = uint(pageSize - tableOff - 2*owner.RecordSize) // the cursor and the first participant
 )
 
 var magic = layout.Magic("MPSEGMNT")

@@ -2,12 +2,45 @@ package sys_test
 
 import (
 	"bytes"
+	"runtime/debug"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
+
+func TestMap(t *testing.T) {
+	const size = 2 * 4096
+	fd := keep(sys.Memfd("multiproc-test", size))(t)
+	mem, err := sys.Map(fd, size, true)
+	ok(t, err)
+	look, err := sys.Map(fd, 4096, false)
+	ok(t, err)
+	mem[4095], mem[size-1] = 1, 2
+	if len(mem) != size || cap(mem) != size || len(look) != 4096 || look[4095] != 1 {
+		t.Error("what is written by one mapping is not read by the other")
+	}
+	if !faults(func() { look[0] = 1 }) {
+		t.Error("a mapping for reading can be written to")
+	}
+	ok(t, sys.Unmap(look))
+	ok(t, sys.Detach(mem))
+	ok(t, sys.Unmap(mem))
+	_, err = sys.Map(fd, 0, true)
+	wantErr(t, "no bytes", err, unix.EINVAL)
+	_, err = sys.Map(-1, size, true)
+	wantErr(t, "no file", err, unix.EBADF)
+	wantErr(t, "nothing", sys.Unmap(nil), unix.EINVAL)
+}
+
+// faults reports whether fn's access to memory faults.
+func faults(fn func()) (yes bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { yes = recover() != nil }()
+	fn()
+	return false
+}
 
 // After Detach the memory is there as before, and nobody shares it.
 func TestDetach(t *testing.T) {

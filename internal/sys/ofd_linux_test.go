@@ -3,8 +3,6 @@ package sys_test
 import (
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
@@ -59,7 +57,7 @@ func TestByteLockEndsWithTheMapping(t *testing.T) {
 	if !lock(t, fd, 7) || !lock(t, dup, 7) || held(t, dup, 7) {
 		t.Error("a duplicate has a lock of its own")
 	}
-	mem, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := sys.Map(fd, 4096, true)
 	ok(t, err)
 	ok(t, sys.CloseFD(fd))
 	if !held(t, other, 7) {
@@ -69,7 +67,7 @@ func TestByteLockEndsWithTheMapping(t *testing.T) {
 	if !held(t, other, 7) {
 		t.Error("the lock ended before the mapping")
 	}
-	ok(t, unix.Munmap(mem))
+	ok(t, sys.Unmap(mem))
 	if held(t, other, 7) {
 		t.Error("the lock outlives the mapping")
 	}
