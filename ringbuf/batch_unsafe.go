@@ -17,8 +17,12 @@ func (p *Producer) appendBatch(msgs [][]byte) int {
 		n := uint64(len(msg))
 		size := (n + recordHead + 7) &^ 7
 		if size > p.until-tail { // a distance: indices wrap
+			p.pending += tail - p.tail
 			p.tail = tail
 			return i
+		}
+		if int64(tail+size-p.fetchAt) > 0 {
+			p.fetch(tail)
 		}
 		at := p.at(tail)
 		*(*uint64)(at) = n
@@ -30,6 +34,7 @@ func (p *Producer) appendBatch(msgs [][]byte) int {
 		fault.Point("spsc.put.copied")
 		tail += size
 	}
+	p.pending += tail - p.tail
 	p.tail = tail
 	return len(msgs)
 }
@@ -38,34 +43,38 @@ func (p *Producer) appendBatch(msgs [][]byte) int {
 func (c *Consumer) deliver(n, limit int, fn func(msg []byte) error) (int, error) {
 	if c.size > closedHere {
 		n++
-		if err := c.hand(fn); err != nil {
+		if err := c.hand(c.payload(c.head, int(c.length0)), fn); err != nil {
 			return n, err
 		}
 	}
 	for n < limit && c.head != c.tail && c.size == 0 {
 		length := atomic.LoadUint64(c.length(c.head)) // read once, then checked
-		size := (length + recordHead + 7) &^ 7
+		if length != c.length0 {                      // as in get
+			c.length0, c.size0 = length, (length+recordHead+7)&^7
+		}
+		size := c.size0
 		if length > c.mask || size > c.tail-c.head || size > c.mask+1-c.head&c.mask {
 			break
 		}
 		if atomic.LoadUint32(&c.hdr.producerState) == 0 { // after the length: it may be one of the zeros of a closed segment
 			break
 		}
-		c.size, c.msg = size, c.payload(c.head, int(length))
+		c.size = size
 		n++
-		if err := c.hand(fn); err != nil {
+		if err := c.hand(c.payload(c.head, int(length)), fn); err != nil {
 			return n, err
 		}
 	}
 	return n, nil
 }
 
-// hand calls fn with the message that was peeked at, which is done with then; it stays if fn panics.
-func (c *Consumer) hand(fn func(msg []byte) error) error {
-	err := fn(c.msg)
+// hand calls fn with msg, which was peeked at and is done with then; it stays if fn panics.
+func (c *Consumer) hand(msg []byte, fn func(msg []byte) error) error {
+	err := fn(msg)
 	if c.size != closedHere { // fn may have closed the ring
 		c.head += c.size
-		c.size, c.msg = 0, nil
+		c.untold += c.size
+		c.size = 0
 	}
 	return err
 }

@@ -15,12 +15,13 @@ import (
 type Consumer struct {
 	_ [cpu.CacheLine]byte // as in Producer
 	ring
-	head  uint64 // where the next record is
-	taken uint64 // what the producer has been told
-	tail  uint64 // the producer's index when last looked at: it can only have moved on
-	next  uint64 // which express comes next, as far as known
-	size  uint64 // of the record that was peeked at, or 0; closedHere after Close
-	msg   []byte // its message
+	head    uint64 // where the next record is
+	untold  uint64 // bytes before it that the producer has not been told of
+	tail    uint64 // the producer's index when last looked at: it can only have moved on
+	length0 uint64 // length of the last message, or of the one that was peeked at
+	size0   uint64 // and what its record takes
+	next    uint64 // which express comes next, as far as known
+	size    uint64 // of the record that was peeked at, or 0; closedHere after Close
 	pace
 	_ [cpu.CacheLine]byte
 }
@@ -37,6 +38,23 @@ func (c *Consumer) TryGet(buf []byte) ([]byte, error) { return c.get(context.Bac
 
 // getSlow is get in the long way.
 func (c *Consumer) getSlow(ctx context.Context, buf []byte, wait bool) ([]byte, error) {
+	if c.size == 0 && c.head == c.tail {
+		if cpu.Ordered {
+			out, ok := c.getExpress(buf)
+			if !ok && wait && c.express && !c.polite && c.poll() { // the tail's line stays with the producer, which writes it next
+				out, ok = c.getExpress(buf)
+			}
+			if ok {
+				return out, c.released()
+			}
+		}
+		if c.arrivals() != 0 {
+			return c.get(ctx, buf, wait)
+		}
+	}
+	if out, ok := c.getWhole(buf); ok {
+		return out, c.released()
+	}
 	msg, err := c.TryPeek()
 	if err == ErrEmpty && wait {
 		if c.poll() {
@@ -85,7 +103,7 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 	case closedHere:
 		return nil, ErrClosed
 	default:
-		return c.msg, c.usable()
+		return c.payload(c.head, int(c.length0)), c.usable()
 	}
 	for {
 		if c.head == c.tail {
@@ -99,6 +117,7 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 		if n == skipMark && rest <= have {
 			fault.Point("spsc.get.skipped")
 			c.head += rest
+			c.untold += rest
 			continue
 		}
 		if n > c.mask || recordSize(int(n)) > min(have, rest) {
@@ -107,9 +126,9 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 			}
 			return nil, fmt.Errorf("ringbuf: %w: a message of %#x bytes, %d are there", ErrCorrupt, n, have)
 		}
-		c.size = recordSize(int(n))
-		c.msg = c.payload(c.head, int(n))
-		return c.msg, c.usable()
+		c.length0, c.size0 = n, recordSize(int(n))
+		c.size = c.size0
+		return c.payload(c.head, int(n)), c.usable()
 	}
 }
 
@@ -147,17 +166,18 @@ func (c *Consumer) Release() error {
 		return ErrClosed
 	}
 	c.head += c.size
-	c.size, c.msg = 0, nil
+	c.untold += c.size
+	c.size = 0
 	c.flush()
 	return c.usable()
 }
 
 // flush tells the producer how far the consumer is.
 func (c *Consumer) flush() {
-	if c.head == c.taken {
+	if c.untold == 0 {
 		return
 	}
-	c.taken = c.head
+	c.untold = 0
 	fault.Point("spsc.get.read")
 	race.Release(&c.hdr.headIdx)
 	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.fits
@@ -219,7 +239,7 @@ func (c *Consumer) Close() error {
 	if err := c.usable(); err != nil {
 		return err
 	}
-	c.size, c.msg = closedHere, nil
+	c.size = closedHere
 	atomic.StoreUint32(&c.hdr.consumerState, isClosed)
 	fault.Point("spsc.get.closed")
 	c.roomEvent.Notify(-1)

@@ -100,7 +100,7 @@ var crashConsume = spawn.NewTarget("ringbuf-crash-consume", func(_ context.Conte
 	}
 	ctx := context.Background()
 	oneByOne := strings.Contains(a.Fault, expressPoint)
-	id := uint64(0)
+	id, buf := uint64(0), make([]byte, 0, 256)
 	check := func(msg []byte) error {
 		_, seq, err := readStamp(msg)
 		if err == nil && seq != id+1 {
@@ -133,8 +133,12 @@ var crashConsume = spawn.NewTarget("ringbuf-crash-consume", func(_ context.Conte
 			})
 		default:
 			note(a.Ledger, call, callGet)
+			room := buf
+			if i%5 == 2 { // the message makes its own
+				room = nil
+			}
 			var msg []byte
-			if msg, err = c.Get(ctx, nil); err == nil {
+			if msg, err = c.Get(ctx, room[:0]); err == nil {
 				err = check(msg)
 				note(a.Ledger, seen, id)
 			}

@@ -10,28 +10,43 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/race"
 )
 
-// put and get do the common case, a small message that fits or is there, in one piece and without a call: what must outlive a call stands in
-// memory, and every store that waits behind one to the peer's line fills the store buffer. Everything else takes the long way.
+// put and get do the common case, a small message that fits or is there, in one piece and without a call. What has to outlive a call stands in memory, and every
+// store that waits behind one to the peer's line fills the store buffer, which is what a ring between CPUs waits for. So a call is only the last thing that they
+// do: whatever is not common is left to it.
 
 // put puts msg. If wait is false it returns ErrFull instead of waiting for room.
 func (p *Producer) put(ctx context.Context, msg []byte, wait bool) error {
 	n := uint64(len(msg))
 	size := (n + recordHead + 7) &^ 7
-	if size > p.until-p.tail { // a distance: indices wrap
+	tail := p.tail
+	if !cpu.Ordered || n > expressMax || size > p.until-tail { // a distance: indices wrap
 		return p.putSlow(ctx, msg, wait)
 	}
-	next := p.tail + size
-	at := p.at(p.tail)
+	h, next := p.hdr, tail+size
+	at := p.at(tail)
 	*(*uint64)(at) = n
-	if cpu.Ordered && n <= expressMax {
-		copyWords(at, recordHead, unsafe.Pointer(unsafe.SliceData(msg)), 0, n)
-	} else {
-		cpu.Copy(unsafe.Slice((*byte)(at), recordHead+n)[recordHead:], msg) // not at+8: no pointer may stand behind the last byte
+	// By words, which can come out of the store buffer, where a message that was just made may still be; what is copied by larger pieces has to wait until it has
+	// left it.
+	from, i, left := unsafe.Pointer(unsafe.SliceData(msg)), uint64(0), n
+	for ; left >= 32; left -= 32 {
+		d, s := (*[4]uint64)(unsafe.Add(at, recordHead+i)), (*[4]uint64)(unsafe.Add(from, i))
+		d[0] = s[0]
+		d[1] = s[1]
+		d[2] = s[2]
+		d[3] = s[3]
+		i += 32
+	}
+	for ; left >= 8; left -= 8 {
+		*(*uint64)(unsafe.Add(at, recordHead+i)) = *(*uint64)(unsafe.Add(from, i))
+		i += 8
+	}
+	for ; left > 0; left-- {
+		*(*byte)(unsafe.Add(at, recordHead+i)) = *(*byte)(unsafe.Add(from, i))
+		i++
 	}
 	fault.Point("spsc.put.fast.written")
-	// Not behind a skip that is still to be published: who finds the word must find the tail at its record.
-	if p.near && n <= expressMax && p.published == p.tail {
-		x := &p.hdr.express[p.turn&1]
+	if p.near {
+		x := &h.express[p.turn&1]
 		p.turn++
 		// Backwards: the line that the consumer looks at is written last, and at one go.
 		whole := n &^ 7
@@ -39,69 +54,122 @@ func (p *Producer) put(ctx context.Context, msg []byte, wait bool) error {
 			i--
 			x.msg[i] = msg[i]
 		}
-		for i, from := whole, unsafe.Pointer(unsafe.SliceData(msg)); i > 0; {
+		for i := whole; i > 0; {
 			i -= 8
 			*(*uint64)(unsafe.Pointer(&x.msg[i])) = *(*uint64)(unsafe.Add(from, i))
 		}
 		fault.Point("spsc.put.express.written")
-		cpu.StoreRelease64(&x.word, expressWord(p.tail, n)) // commits too; pairs with the loads in getExpress and spscHeader.expressed
+		cpu.StoreRelease64(&x.word, expressWord(tail, n)) // commits too; pairs with the loads in getExpress and spscHeader.expressed
 		fault.Point("spsc.put.express.published")
 	}
-	p.tail, p.published = next, next
-	race.Release(&p.hdr.tail)
-	cpu.StoreRelease64(&p.hdr.tail, next) // commits; pairs with the loads in get and Consumer.refresh
+	p.tail = next
+	race.Release(&h.tail)
+	cpu.StoreRelease64(&h.tail, next) // commits; pairs with the loads in get and Consumer.refresh
 	fault.Point("spsc.put.fast.published")
+	if atomic.LoadUint32(&h.data)&1|(atomic.LoadUint32(&h.consumerState)^isOpen) != 0 { // somebody sleeps, or has closed something
+		return p.afterPublish()
+	}
+	if int64(next-p.fetchAt) <= 0 {
+		return nil
+	}
+	return p.fetch(next)
+}
+
+// get appends the next message to buf and gives its room back. If wait is false it returns ErrEmpty instead of waiting for one.
+func (c *Consumer) get(ctx context.Context, buf []byte, wait bool) ([]byte, error) {
+	if !cpu.Ordered || c.size != 0 {
+		return c.getSlow(ctx, buf, wait)
+	}
+	h, head := c.hdr, c.head
+	have := c.tail - head
+	if have == 0 && c.polite { // else the next may come by an express
+		have = c.arrivals()
+	}
+	if have == 0 {
+		return c.getSlow(ctx, buf, wait)
+	}
+	at := c.at(head)
+	n := atomic.LoadUint64((*uint64)(at)) // read once, then checked
+	// Where the next record is must not wait for this line to come: while the lengths are the same it does not depend on it.
+	if n != c.length0 {
+		c.length0, c.size0 = n, (n+recordHead+7)&^7
+	}
+	size, old := c.size0, uint64(len(buf))
+	if n > expressMax || size > have || size > c.mask+1-head&c.mask || n > uint64(cap(buf))-old {
+		return c.getSlow(ctx, buf, wait)
+	}
+	copyOut(unsafe.Pointer(unsafe.SliceData(buf)), old, at, recordHead, n)
+	head += size
+	c.head = head
+	fault.Point("spsc.get.fast.read")
+	race.Release(&h.headIdx)
+	cpu.StoreRelease64(&h.headIdx, head) // pairs with the load in Producer.look
+	fault.Point("spsc.get.fast.released")
+	if atomic.LoadUint32(&h.room)&1|(atomic.LoadUint32(&h.producerState)^isOpen) == 0 {
+		return buf[:old+n], nil
+	}
+	return buf[:old+n], c.released()
+}
+
+// putWhole puts msg, of any size, where it is known to fit.
+func (p *Producer) putWhole(msg []byte) error {
+	n := uint64(len(msg))
+	at := p.at(p.tail)
+	*(*uint64)(at) = n
+	cpu.Copy(unsafe.Slice((*byte)(at), recordHead+n)[recordHead:], msg) // not at+8: no pointer may stand behind the last byte
+	fault.Point("spsc.put.copied")
+	p.tail += recordSize(len(msg))
+	p.pending = 0
+	fault.Point("spsc.put.written")
+	race.Release(&p.hdr.tail)
+	cpu.StoreRelease64(&p.hdr.tail, p.tail) // commits; pairs with the loads in arrivals and Consumer.refresh
+	fault.Point("spsc.put.published")
+	if int64(p.tail-p.fetchAt) > 0 {
+		p.fetch(p.tail)
+	}
+	return p.told()
+}
+
+// told does what remains after a publication, if anything does.
+func (p *Producer) told() error {
 	if atomic.LoadUint32(&p.hdr.data)&1|(atomic.LoadUint32(&p.hdr.consumerState)^isOpen) == 0 {
 		return nil // nobody sleeps, and nobody has closed anything
 	}
 	return p.afterPublish()
 }
 
-// get appends the next message to buf and gives its room back. If wait is false it returns ErrEmpty instead of waiting for one.
-func (c *Consumer) get(ctx context.Context, buf []byte, wait bool) ([]byte, error) {
-	if c.size != 0 {
-		return c.getSlow(ctx, buf, wait)
-	}
-	have := c.tail - c.head
-	if have == 0 {
-		if cpu.Ordered {
-			out, ok := c.getExpress(buf)
-			if !ok && wait && c.express && !c.polite && c.poll() { // the tail's line stays with the producer, which writes it next
-				out, ok = c.getExpress(buf)
-			}
-			if ok {
-				return out, c.released()
-			}
-		}
-		tail := atomic.LoadUint64(&c.hdr.tail) // pairs with the release stores of the producer
-		if have = tail - c.head; have-1 > c.mask || have&7 != 0 {
-			return c.getSlow(ctx, buf, wait) // nothing there, or nonsense
-		}
-		race.Acquire(&c.hdr.tail)
-		c.tail, c.express = tail, false
-	}
+// getWhole appends the next message, of any size, to buf and gives its room back. It reports false if there is none that it knows of, or it can be none.
+func (c *Consumer) getWhole(buf []byte) ([]byte, bool) {
 	at := c.at(c.head)
+	have, rest := c.tail-c.head, c.mask+1-c.head&c.mask
+	if have == 0 || c.size != 0 {
+		return buf, false
+	}
 	n := atomic.LoadUint64((*uint64)(at)) // read once, then checked
 	size := (n + recordHead + 7) &^ 7
-	if n > c.mask || size > have || size > c.mask+1-c.head&c.mask {
-		return c.getSlow(ctx, buf, wait)
+	if n > c.mask || size > min(have, rest) {
+		return buf, false
 	}
-	if old := uint64(len(buf)); cpu.Ordered && n <= expressMax && n <= uint64(cap(buf))-old {
-		copyOut(unsafe.Pointer(unsafe.SliceData(buf)), old, at, recordHead, n)
-		buf = buf[:old+n]
-	} else {
-		buf = appendMessage(buf, unsafe.Slice((*byte)(at), recordHead+n)[recordHead:])
-	}
+	buf = appendMessage(buf, unsafe.Slice((*byte)(at), recordHead+n)[recordHead:])
 	c.head += size
-	c.taken = c.head
-	fault.Point("spsc.get.fast.read")
+	c.untold = 0
+	fault.Point("spsc.get.read")
 	race.Release(&c.hdr.headIdx)
 	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.look
-	fault.Point("spsc.get.fast.released")
-	if atomic.LoadUint32(&c.hdr.room)&1|(atomic.LoadUint32(&c.hdr.producerState)^isOpen) == 0 {
-		return buf, nil
+	fault.Point("spsc.get.released")
+	return buf, true
+}
+
+// arrivals looks at the producer's index, of a ring that was empty, and returns the bytes that have come. Nonsense is none: the long way says so.
+func (c *Consumer) arrivals() uint64 {
+	tail := atomic.LoadUint64(&c.hdr.tail) // pairs with the release stores of the producer
+	have := tail - c.head
+	if have-1 > c.mask || have&7 != 0 {
+		return 0
 	}
-	return buf, c.released()
+	race.Acquire(&c.hdr.tail)
+	c.tail, c.express = tail, false
+	return have
 }
 
 // getExpress appends the next message to buf from the express that has it, if one has, and gives its room in the ring back.
@@ -134,24 +202,11 @@ func (c *Consumer) getExpress(buf []byte) ([]byte, bool) {
 	c.next++
 	c.express = true
 	c.head += size
-	c.tail, c.taken = c.head, c.head
+	c.tail = c.head
 	fault.Point("spsc.get.express.checked")
 	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.look
 	fault.Point("spsc.get.express.released")
 	return out, true
-}
-
-// copyWords copies n bytes from src+j to dst+i by words. They can come out of the store buffer, where a message that was just made or received may
-// still be; what is copied by larger pieces has to wait until it has left it.
-func copyWords(dst unsafe.Pointer, i uint64, src unsafe.Pointer, j, n uint64) {
-	for ; n >= 8; n -= 8 {
-		*(*uint64)(unsafe.Add(dst, i)) = *(*uint64)(unsafe.Add(src, j))
-		i, j = i+8, j+8
-	}
-	for ; n > 0; n-- {
-		*(*byte)(unsafe.Add(dst, i)) = *(*byte)(unsafe.Add(src, j))
-		i, j = i+1, j+1
-	}
 }
 
 // arrived is a short look whether there may be another message.

@@ -43,8 +43,8 @@ var mutants = []mutant{
 	},
 	{
 		"published before it is written", "mpmc_put.go",
-		[]string{"		copy(q.body(k), msg)\n	} else", "		copy(mem, msg)\n", "		q.release(me, k)\n		return err\n	}\n	return nil\n}\n\n// PutBatch"},
-		[]string{"	} else", "		defer copy(mem, msg)\n", "		q.release(me, k)\n		return err\n	}\n	copy(q.body(k), msg)\n	return nil\n}\n\n// PutBatch"},
+		[]string{"		copy(q.body(k), msg)\n	} else", "		cpu.Copy(mem, msg)\n", "		q.release(me, k)\n		return err\n	}\n	return nil\n}\n\n// PutBatch"},
+		[]string{"	} else", "		defer cpu.Copy(mem, msg)\n", "		q.release(me, k)\n		return err\n	}\n	copy(q.body(k), msg)\n	return nil\n}\n\n// PutBatch"},
 		"TestCrashMPMC/put/kill/mpmc.put.published",
 	},
 	{
@@ -59,8 +59,8 @@ var mutants = []mutant{
 	},
 	{
 		"a message on its way said to be there before it is written", "fast_unsafe.go",
-		[]string{"		whole := n &^ 7\n", "		cpu.StoreRelease64(&x.word, expressWord(p.tail, n)) // commits too; pairs with the loads in getExpress and spscHeader.expressed\n"},
-		[]string{"		cpu.StoreRelease64(&x.word, expressWord(p.tail, n))\n		whole := n &^ 7\n", ""},
+		[]string{"		whole := n &^ 7\n", "		cpu.StoreRelease64(&x.word, expressWord(tail, n)) // commits too; pairs with the loads in getExpress and spscHeader.expressed\n"},
+		[]string{"		cpu.StoreRelease64(&x.word, expressWord(tail, n))\n		whole := n &^ 7\n", ""},
 		"TestEveryInstruction",
 	},
 	{
@@ -79,9 +79,14 @@ var mutants = []mutant{
 		"TestExpressTail",
 	},
 	{
-		"a message on its way behind a skip", "fast_unsafe.go",
-		[]string{" && p.published == p.tail {"}, []string{" {"},
+		"a message on its way behind a skip", "producer.go",
+		[]string{" && p.pending == 0 {"}, []string{" {"},
 		"TestExpressBehindSkip",
+	},
+	{
+		"a place guessed from another length", "fast_unsafe.go",
+		[]string{"	if n != c.length0 {\n"}, []string{"	if n > c.length0 {\n"},
+		"TestModelSPSC",
 	},
 	{
 		"a message on its way not looked at twice", "fast_unsafe.go",

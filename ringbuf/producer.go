@@ -14,17 +14,23 @@ import (
 type Producer struct {
 	_ [cpu.CacheLine]byte // goroutines of one process: the other side's own state is on other lines
 	ring
-	tail      uint64 // where the next record goes
-	published uint64 // what the consumer has been told
-	head      uint64 // the consumer's index when last looked at: it can only have moved on
-	until     uint64 // up to here a record at tail is in one piece and in free room; never before tail
-	reserved  int    // bytes of the open reservation
-	open      bool   // there is a reservation
-	near      bool   // the consumer had taken everything when last looked at
-	turn      uint64 // which express is to be written next
-	lookAt    uint64 // where to look at the consumer again
-	_         [cpu.CacheLine]byte
+	tail     uint64 // where the next record goes
+	pending  uint64 // bytes before it that the consumer has not been told of; none when a call begins that may use the room up to until
+	head     uint64 // the consumer's index when last looked at: it can only have moved on
+	until    uint64 // up to here a record at tail is in one piece and in free room; never before tail
+	reserved int    // bytes of the open reservation
+	open     bool   // there is a reservation
+	near     bool   // the consumer had taken everything when last looked at
+	turn     uint64 // which express is to be written next
+	lookAt   uint64 // where to look at the consumer again
+	fetchAt  uint64 // where to ask for lines again
+	_        [cpu.CacheLine]byte
 }
+
+const (
+	fetchEvery = 512            // bytes
+	fetchAhead = 2 * fetchEvery // a put that is a little late must not find what it needs still on its way
+)
 
 // Put copies msg into the ring, waiting for room until ctx ends. When it returns nil the message will be delivered,
 // whatever happens to this process. ErrTooLarge, ErrClosed (the consumer closed) and ErrPeerDied (it died) say that it was not put.
@@ -33,19 +39,35 @@ func (p *Producer) Put(ctx context.Context, msg []byte) error { return p.put(ctx
 // TryPut copies msg into the ring, or returns ErrFull.
 func (p *Producer) TryPut(msg []byte) error { return p.put(context.Background(), msg, false) }
 
-// putSlow makes room for msg at the tail, then puts it.
+// putSlow is put in the long way.
 func (p *Producer) putSlow(ctx context.Context, msg []byte, wait bool) error {
-	_, err := p.place(len(msg))
-	if err != nil {
-		p.flush() // a skip may be pending
+	if recordSize(len(msg)) > p.until-p.tail {
+		_, err := p.place(len(msg))
+		if err != nil {
+			p.flush() // a skip may be pending
+		}
+		if err == ErrFull && wait {
+			err = p.waitRoom(ctx, len(msg))
+		}
+		if err != nil {
+			return err
+		}
+		// Not behind a skip that is still to be published: who finds an express must find the tail at its record.
+		if cpu.Ordered && len(msg) <= expressMax && p.pending == 0 {
+			return p.put(ctx, msg, false) // place has found the room
+		}
 	}
-	if err == ErrFull && wait {
-		err = p.waitRoom(ctx, len(msg))
+	return p.putWhole(msg)
+}
+
+// fetch asks for the lines that come next, after a put that ended at tail. The consumer has read them a lap ago, and each would be waited for at the first store to
+// it, with all that follows; no further than the room that is known to be free, since beyond the consumer may be reading.
+func (p *Producer) fetch(tail uint64) error {
+	p.fetchAt = tail + fetchEvery
+	if n := p.until - tail; n > 0 {
+		cpu.FetchForStore((*byte)(p.at(tail)), min(n, fetchAhead))
 	}
-	if err != nil {
-		return err
-	}
-	return p.put(ctx, msg, false) // place has found the room
+	return nil
 }
 
 // afterPublish does what remains after a publication: to wake the consumer, and to say what has become of it.
@@ -101,6 +123,7 @@ func (p *Producer) place(n int) ([]byte, error) {
 		*p.length(p.tail) = skipMark
 		fault.Point("spsc.put.skipped")
 		p.tail += rest
+		p.pending += rest
 		p.until = p.tail
 	}
 	if ok, err := p.fits(need); !ok {
@@ -139,7 +162,7 @@ func (p *Producer) look() error {
 		return err
 	}
 	p.head = head
-	p.near = cpu.Ordered && head == p.published
+	p.near = cpu.Ordered && head == p.tail-p.pending
 	p.lookAt = p.tail + lookEvery
 	return nil
 }
@@ -160,15 +183,16 @@ func (p *Producer) append(n int) {
 	fault.Point("spsc.put.copied")
 	*p.length(p.tail) = uint64(n)
 	p.tail += recordSize(n)
+	p.pending += recordSize(n)
 	p.until = p.tail
 }
 
 // flush publishes all records up to the tail.
 func (p *Producer) flush() {
-	if p.tail == p.published {
+	if p.pending == 0 {
 		return
 	}
-	p.published = p.tail
+	p.pending = 0
 	fault.Point("spsc.put.written")
 	race.Release(&p.hdr.tail)
 	cpu.StoreRelease64(&p.hdr.tail, p.tail) // commits; pairs with the load in Consumer.refresh

@@ -119,7 +119,7 @@ func (s *SPSC) Producer() (*Producer, error) {
 	}
 	cpu.StoreRelease64(&s.hdr.tail, tail)
 	fault.Point("spsc.role.tail")
-	return &Producer{ring: r, tail: tail, published: tail, head: head, until: tail, turn: s.hdr.nextExpress(), lookAt: tail}, nil
+	return &Producer{ring: r, tail: tail, head: head, until: tail, turn: s.hdr.nextExpress(), lookAt: tail, fetchAt: tail}, nil
 }
 
 // tail returns where the next record goes. A producer that died between the two stores that commit a message has left it to be found.
@@ -148,7 +148,7 @@ func (s *SPSC) Consumer() (*Consumer, error) {
 	if atomic.LoadUint32(&s.hdr.consumerState) == isClosed {
 		return nil, ErrClosed
 	}
-	return &Consumer{ring: r, head: head, taken: head, tail: head}, nil
+	return &Consumer{ring: r, head: head, tail: head, size0: recordHead}, nil
 }
 
 // claim puts this process's token into a role's word.

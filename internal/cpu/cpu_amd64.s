@@ -55,3 +55,14 @@ TEXT ·movesWell(SB), NOSPLIT, $0-1
 	MOVB BX, ret+0(FP)
 no:
 	RET
+
+// func FetchForStore(p *byte, n uint64)
+TEXT ·FetchForStore(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ n+8(FP), CX
+again:
+	BYTE $0x0F; BYTE $0x0D; BYTE $0x08 // PREFETCHW (AX)
+	ADDQ $64, AX
+	SUBQ $64, CX
+	JA again
+	RET

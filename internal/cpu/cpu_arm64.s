@@ -26,3 +26,14 @@ again:
 	CBNZ R0, again
 done:
 	RET
+
+// func FetchForStore(p *byte, n uint64)
+TEXT ·FetchForStore(SB), NOSPLIT, $0-16
+	MOVD p+0(FP), R0
+	MOVD n+8(FP), R1
+again:
+	PRFM (R0), PSTL1KEEP
+	ADD $64, R0
+	SUBS $64, R1
+	BHI again
+	RET

@@ -23,3 +23,6 @@ const Plain = false
 
 // Ordered reports whether the CPU does loads in the order of the program, and stores too, without being asked.
 const Ordered = false
+
+// FetchForStore does nothing here: it would only have asked for the lines early.
+func FetchForStore(p *byte, n uint64) {}

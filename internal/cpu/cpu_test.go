@@ -27,6 +27,23 @@ func TestPauseReturns(t *testing.T) {
 	}
 }
 
+// What is asked for stays what it was, also where the last line ends with the memory.
+func TestFetchForStore(t *testing.T) {
+	mem := make([]byte, 4<<10)
+	for i := range mem {
+		mem[i] = byte(i)
+	}
+	for _, n := range []uint64{0, 1, 64, 65, 4 << 10} {
+		cpu.FetchForStore(&mem[0], n)
+		cpu.FetchForStore(&mem[len(mem)-1], n)
+	}
+	for i, b := range mem {
+		if b != byte(i) {
+			t.Fatalf("byte %d is %d", i, b)
+		}
+	}
+}
+
 // until returns when *word is at least v. It lets others run now and then: with one processor, who is waited for cannot else.
 func until(word *uint64, v uint64) {
 	for spins := 1; atomic.LoadUint64(word) < v; spins++ {
