@@ -75,7 +75,7 @@ func (a *crowdArg) lock(i int) (*futex.Mutex, error) {
 	return futex.NewMutex(a.Locks.Bytes()[lockSize*i:], a.Locks)
 }
 
-const lockSize = 4
+const lockSize = futex.MutexSize
 
 var wakeTarget = multiproc.NewTarget("bench.wake", func(ctx context.Context, m member[crowdArg]) error {
 	if err := m.start(ctx); err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
-// A crash is what a process does until it is killed: byte 0 the mutex, 4 who is inside, 8 and 12 two counters that are equal
-// but while somebody is inside, 16 how often they were mended.
+// A crash is what a process does until it is killed: byte 0 the mutex, 8 and 12 two counters that are equal but while
+// somebody is inside, 16 how often they were mended, 20 who is inside.
 type crash struct {
 	Seg    *shm.Segment
 	Order  string // of package fault
@@ -33,7 +33,7 @@ func (c crash) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inside, a, b := wordAt(mem, 4), wordAt(mem, 8), wordAt(mem, 12)
+	inside, a, b := wordAt(mem, 20), wordAt(mem, 8), wordAt(mem, 12)
 	for range c.Rounds {
 		err := m.Lock(ctx)
 		if errors.Is(err, futex.ErrOwnerDied) {
@@ -66,9 +66,32 @@ var crashTarget = spawn.NewTarget("futex.crash", func(ctx context.Context, c cra
 	if err := fault.Arm(c.Order); err != nil {
 		return err
 	}
+	futex.SetCalm(1)
 	other := make(chan error)
 	go func() { other <- c.enter(ctx) }()
 	return errors.Join(c.enter(ctx), <-other)
+})
+
+// overtakenTarget has the mode change again and again, as others that begin to sleep and no longer do would change it.
+var overtakenTarget = spawn.NewTarget("futex.overtaken", func(ctx context.Context, c crash) error {
+	if err := fault.Arm(c.Order); err != nil {
+		return err
+	}
+	var done atomic.Bool
+	other := make(chan struct{})
+	go func() {
+		defer close(other)
+		mode := wordAt(c.Seg.Bytes(), 4)
+		for !done.Load() {
+			if g := atomic.LoadUint32(mode); g&3 == 0 {
+				atomic.CompareAndSwapUint32(mode, g, g+4)
+			}
+		}
+	}()
+	err := c.enter(ctx)
+	done.Store(true)
+	<-other
+	return err
 })
 
 // unwantedTarget hands the lock over when those who had waited have given up.
@@ -107,6 +130,9 @@ var unwantedTarget = spawn.NewTarget("futex.unwanted", func(ctx context.Context,
 func targetOf(point string) (target *spawn.Target[crash], alone bool) {
 	if point == "mutex.unwanted" {
 		return unwantedTarget, true
+	}
+	if point == "mutex.overtaken" {
+		return overtakenTarget, true
 	}
 	return crashTarget, point == "mutex.robbed" // the others leave the dead one's lock to it
 }
@@ -157,7 +183,7 @@ func TestCrashMutex(t *testing.T) {
 // TestStopMutex stops a process at each crash point where it does not hold the lock: the others go on. Where it holds it they wait,
 // and are told of no death.
 func TestStopMutex(t *testing.T) {
-	holds := []string{"mutex.locked", "mutex.robbed"}
+	holds := []string{"mutex.locked", "mutex.robbed", "mutex.blind"}
 	for _, point := range proctest.Points(t, "mutex.") {
 		t.Run(point, func(t *testing.T) {
 			seg := newSegment(t, 64)

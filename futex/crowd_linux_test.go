@@ -49,7 +49,7 @@ var crowd = spawn.NewTarget("futex.crowd", func(ctx context.Context, c crowdArg)
 		}
 		at := crowdObjects
 		if c.Own {
-			at += 4 * i
+			at += 8 * i
 		}
 		group.Add(1)
 		go func() {
@@ -133,7 +133,7 @@ func TestCrowd(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := proctest.Context(t)
 			n := crowdSize()
-			seg := newSegment(t, crowdObjects+4*n)
+			seg := newSegment(t, crowdObjects+8*n)
 			mem := seg.Bytes()
 			word := func(off int) *uint32 { return wordAt(mem, off) }
 			c.arg.Seg, c.arg.N = seg, n
@@ -144,7 +144,7 @@ func TestCrowd(t *testing.T) {
 			var locks []*futex.Mutex
 			for i := range objects {
 				if c.arg.Kind == "lock" {
-					mu, err := futex.NewMutex(mem[crowdObjects+4*i:], seg)
+					mu, err := futex.NewMutex(mem[crowdObjects+8*i:], seg)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -179,7 +179,7 @@ func TestCrowd(t *testing.T) {
 					}
 					continue
 				}
-				ev, _ := futex.NewEventCount(mem[crowdObjects+4*i:])
+				ev, _ := futex.NewEventCount(mem[crowdObjects+8*i:])
 				ev.Notify(-1)
 			}
 			rung := time.Since(start)

@@ -16,7 +16,7 @@ import (
 	"github.com/fb2d3dbd/multiproc/spawn"
 )
 
-// A held tells a child which words it has: 0 a mutex, 4 an event count, 8 its progress, 12 its token.
+// A held tells a child which words it has: 0 a mutex, 8 its progress, 12 its token, 16 an event count.
 type held struct {
 	Seg     *shm.Segment
 	Ballast int // bytes of memory that the child touches first
@@ -68,7 +68,7 @@ func TestDeathIsHeardOf(t *testing.T) {
 	for range 10 {
 		p := startHolder(t, seg, 0)
 		mu, _ := futex.NewMutex(mem, seg)
-		ev, _ := futex.NewEventCount(mem[4:])
+		ev, _ := futex.NewEventCount(mem[16:])
 		tok := atomic.LoadUint32(wordAt(mem, 12))
 		var killed atomic.Pointer[time.Time]
 		ends := make(chan error, 20)

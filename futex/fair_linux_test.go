@@ -20,14 +20,14 @@ type fairArg struct {
 	Hold time.Duration // how long each holds the lock
 }
 
-// The words of a fair segment: 0 the mutex, 4 who are ready, 8 go, 12 stop, 16 what the lock guards, 64+8*i what process i has done.
+// The words of a fair segment: 0 the mutex, 8 go, 12 stop, 16 what the lock guards, 20 who are ready, 64+8*i what process i has done.
 var fair = spawn.NewTarget("futex.fair", func(ctx context.Context, a fairArg) error {
 	mem := a.Seg.Bytes()
 	mu, err := futex.NewMutex(mem, a.Seg)
 	if err != nil {
 		return err
 	}
-	atomic.AddUint32(wordAt(mem, 4), 1)
+	atomic.AddUint32(wordAt(mem, 20), 1)
 	for atomic.LoadUint32(wordAt(mem, 8)) == 0 {
 		time.Sleep(100 * time.Microsecond)
 	}
@@ -63,7 +63,7 @@ func contend(t testing.TB, k int, hold time.Duration, done func(counts []uint64)
 		defer p.Kill()
 		procs = append(procs, p)
 	}
-	proctest.Eventually(t, func() bool { return atomic.LoadUint32(wordAt(mem, 4)) == uint32(k) }, "all are ready")
+	proctest.Eventually(t, func() bool { return atomic.LoadUint32(wordAt(mem, 20)) == uint32(k) }, "all are ready")
 	atomic.StoreUint32(wordAt(mem, 8), 1)
 	look := func() []uint64 {
 		counts = counts[:0]

@@ -35,10 +35,10 @@ func (m *Mutex) Source() *Source {
 			if me == 0 {
 				return false, ErrClosed
 			}
-			return isFree(atomic.LoadUint32(m.word)), nil
+			return isFree(atomic.LoadUint32(&m.at.word)), nil
 		},
 		Idle: func() error {
-			if w := atomic.LoadUint32(m.word); !isFree(w) && !m.who.Alive(w>>ownerShift) {
+			if w := atomic.LoadUint32(&m.at.word); !isFree(w) && !m.who.Alive(w>>ownerShift) {
 				return ErrOwnerDied
 			}
 			return nil
@@ -82,12 +82,12 @@ func (e *Event) Source() *Source {
 func (s *Source) arm() (word *uint32, val uint32) {
 	for {
 		if s.mutex != nil {
-			w := atomic.LoadUint32(s.mutex.word)
-			if isFree(w) || w&waiters != 0 || atomic.CompareAndSwapUint32(s.mutex.word, w, w|waiters) {
+			w := atomic.LoadUint32(&s.mutex.at.word)
+			if isFree(w) || w&waiters != 0 || s.mutex.announce(w) {
 				if !isFree(w) {
 					w |= waiters
 				}
-				return s.mutex.word, w
+				return &s.mutex.at.word, w
 			}
 			continue
 		}
@@ -102,7 +102,7 @@ func (s *Source) arm() (word *uint32, val uint32) {
 // pass wakes another, in whichever process: who only waited here may have been woken in the place of one who takes.
 func (s *Source) pass() {
 	if s.mutex != nil {
-		wake(s.mutex.word, 1)
+		wake(&s.mutex.at.word, 1)
 		return
 	}
 	s.Event.Notify(1)

@@ -6,14 +6,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fb2d3dbd/multiproc/internal/cpu"
 	"github.com/fb2d3dbd/multiproc/internal/fault"
 	"github.com/fb2d3dbd/multiproc/internal/race"
+	"github.com/fb2d3dbd/multiproc/internal/sys"
 )
 
-// MutexSize is the memory that a [Mutex] needs, in bytes. Zeros are an unlocked mutex.
-const MutexSize = 4
+// MutexSize is the memory that a [Mutex] needs, in bytes; it begins at a multiple of 8. Zeros are an unlocked mutex.
+const MutexSize = 8
 
-// A Mutex is a mutual-exclusion lock between processes, and between their goroutines, on a word in shared memory. Its
+// A Mutex is a mutual-exclusion lock between processes, and between their goroutines, on two words in shared memory. Its
 // owner is a process: any of its goroutines may unlock it.
 //
 // When the owner dies, however it dies, the next Lock gets the lock together with ErrOwnerDied. An owner that lives keeps
@@ -29,6 +31,23 @@ const MutexSize = 4
 //	                                                who handed it over and woke nobody
 //	…+damaged        held, ErrOwnerDied was said  → without damaged, by the owner's MarkConsistent
 //
+// While nobody sleeps, Unlock is a plain store: half of what the two exchanges of a lock cost. The fence that this leaves out is paid by who goes to
+// sleep. The second word says which it is:
+//
+//	the mode   generation:30 | phase:2
+//
+//	g blind        an unlock may be a plain store            → g announced, by who is about to sleep
+//	g announced    somebody is about to sleep; who unlocked  → g settled, by anybody who has run membarrier(2) since it saw this;
+//	               by a store looks again, and wakes one       g never, where there is none
+//	g settled      every unlock is an exchange               → g+1 blind, in one exchange with owner → 0, by an owner that has
+//	                                                           unlocked many times in a row and found nobody waiting
+//	g never        the same, for good
+//
+// The waiters bit is set in another's word by an exchange of both words, in a mode that is settled (or never). Who unlocks by a store has loaded
+// the mode, then the word, and loads the mode once more after its store. If the bit was set in between, the barrier came after the first of
+// these loads; so the store was visible before the bit was set, or the last load sees another mode, which never had this value
+// before. It is the asymmetric fence of Dice, Huang and Yang, "Asymmetric Dekker Synchronization".
+//
 // It is the futex mutex of Drepper's "Futexes Are Tricky" with the owner in the word, as the kernel's robust futexes have
 // it; the proof of death is the participant's, not the kernel's robust list.
 //
@@ -36,10 +55,12 @@ const MutexSize = 4
 // unlock at which somebody waited: it then hands the lock over, as Go's sync.Mutex does, to those who have slept, and queues behind
 // them. Nobody is named: if the one that was woken dies, another takes its place, and nothing is damaged.
 type Mutex struct {
-	word *uint32
-	who  Participants
-	self *atomic.Uint32 // what who.Self returns, if who is a Tokened
-	turn atomic.Int64   // when this process first unlocked while others waited, since it handed the lock over; nanoseconds, or 0
+	at    *lockWords
+	who   Participants
+	self  *atomic.Uint32 // what who.Self returns, if who is a Tokened
+	blind *atomic.Uint32 // the same, if a sleeper's barrier reaches this process; else nil: it unlocks by an exchange always
+	calm  uint32         // unlocks in a row that found nobody waiting, in a settled mode; whoever counts has the lock
+	turn  atomic.Int64   // when this process first unlocked while others waited, since it handed the lock over; nanoseconds, or 0
 }
 
 const (
@@ -48,11 +69,27 @@ const (
 
 	ownerShift = 2
 
+	// The phases of the mode.
+	modeMask  uint32 = 3
+	blind     uint32 = 0
+	announced uint32 = 1
+	settled   uint32 = 2
+	never     uint32 = 3
+
+	nextMode = modeMask + 1 // a generation more, and blind, is the mode without its phase and this
+
 	// handed stands for an owner when the lock is handed over. It is no participant's token.
 	handed = 1<<30 - 1
 	// maxTurn is how long a process may take the lock again and again while others wait.
 	maxTurn = time.Millisecond
 )
+
+// calmUnlocks is how many unlocks in a row must find nobody waiting until the next are plain stores. The first who sleeps then pays for
+// a barrier, some microseconds, so it is far more than come between a wake-up and the next sleep of the one who was woken.
+var calmUnlocks uint32 = 1 << 14
+
+// barrierHere is replaced by tests.
+var barrierHere = sys.Barrier
 
 // isFree reports whether nobody owns the lock whose word is w.
 func isFree(w uint32) bool { return w>>ownerShift == 0 || w>>ownerShift == handed }
@@ -60,16 +97,19 @@ func isFree(w uint32) bool { return w>>ownerShift == 0 || w>>ownerShift == hande
 // NewMutex views the first MutexSize bytes of mem as a mutex. Every process that shares the memory does the same; who
 // says which of them are alive, as a *shm.Segment does for its own memory.
 func NewMutex(mem []byte, who Participants) (*Mutex, error) {
-	w, err := word(mem, "futex: mutex")
+	at, err := wordsOfLock(mem, "futex: mutex")
 	if err != nil {
 		return nil, err
 	}
 	if who == nil {
 		return nil, fmt.Errorf("futex: mutex: nil Participants; pass the segment, or futex.Local{} between goroutines")
 	}
-	m := &Mutex{word: w, who: who}
+	m := &Mutex{at: at, who: who}
 	if t, ok := who.(Tokened); ok {
 		m.self = t.Token()
+	}
+	if m.self != nil && sys.RegisterBarrier() {
+		m.blind = m.self
 	}
 	return m, nil
 }
@@ -86,8 +126,8 @@ func (m *Mutex) me() uint32 {
 // other error without it: ctx.Err(), or ErrClosed. A ctx that has ended does not keep it from taking a free lock.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if m.self != nil { // all in one piece: no call costs what the exchange does, but two of them are felt
-		if me := m.self.Load(); me != 0 && atomic.CompareAndSwapUint32(m.word, 0, me<<ownerShift) {
-			race.Acquire(m.word)
+		if me := m.self.Load(); me != 0 && atomic.CompareAndSwapUint32(&m.at.word, 0, me<<ownerShift) {
+			race.Acquire(&m.at.word)
 			fault.Point("mutex.locked")
 			if m.self.Load() != me { // as in confirm
 				return ErrClosed
@@ -106,7 +146,7 @@ func (m *Mutex) TryLock() error {
 		return ErrClosed
 	}
 	for {
-		w := atomic.LoadUint32(m.word)
+		w := atomic.LoadUint32(&m.at.word)
 		next := me<<ownerShift | w&(damaged|waiters)
 		if !isFree(w) {
 			if w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
@@ -114,7 +154,7 @@ func (m *Mutex) TryLock() error {
 			}
 			next |= damaged
 		}
-		if atomic.CompareAndSwapUint32(m.word, w, next) {
+		if atomic.CompareAndSwapUint32(&m.at.word, w, next) {
 			return m.taken(me, next)
 		}
 	}
@@ -130,7 +170,7 @@ func (m *Mutex) confirm(me uint32) error {
 }
 
 func (m *Mutex) taken(me, word uint32) error {
-	race.Acquire(m.word)
+	race.Acquire(&m.at.word)
 	fault.Point("mutex.locked")
 	if err := m.confirm(me); err != nil {
 		return err
@@ -152,10 +192,10 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 	early := false // this call slept before the lock was handed over, or was woken for it
 	tries := 2     // else, slices that it leaves to those who did
 	for {
-		w := atomic.LoadUint32(m.word)
+		w := atomic.LoadUint32(&m.at.word)
 		if w>>ownerShift == 0 || w>>ownerShift == handed && (early || tries <= 0) {
 			next := me<<ownerShift | w&(damaged|waiters) | asleep
-			if atomic.CompareAndSwapUint32(m.word, w, next) {
+			if atomic.CompareAndSwapUint32(&m.at.word, w, next) {
 				if bed != nil {
 					bed.won = true
 				}
@@ -169,12 +209,12 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 		if err := m.giveUp(ctx, me); err != nil {
 			return err
 		}
-		if w&waiters == 0 && !atomic.CompareAndSwapUint32(m.word, w, w|waiters) {
+		if w&waiters == 0 && !m.announce(w) { // else who set it has made sure that who takes it away wakes one
 			continue
 		}
 		fault.Point("mutex.waiting")
 		if bed == nil {
-			bed = newSleeper(ctx, m.word, m.who)
+			bed = newSleeper(ctx, &m.at.word, m.who)
 			bed.peers, bed.exclusive = m.owner, true
 			defer bed.done()
 		}
@@ -190,12 +230,12 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 			continue
 		}
 		tries--
-		if w = atomic.LoadUint32(m.word); isFree(w) || w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
+		if w = atomic.LoadUint32(&m.at.word); isFree(w) || w>>ownerShift == me || m.who.Alive(w>>ownerShift) {
 			continue
 		}
 		// Only a survivor can have changed the word since, by the same exchange; the dead does not come back.
 		next := me<<ownerShift | damaged | waiters
-		if atomic.CompareAndSwapUint32(m.word, w, next) {
+		if atomic.CompareAndSwapUint32(&m.at.word, w, next) {
 			fault.Point("mutex.robbed")
 			bed.won = true
 			return m.taken(me, next)
@@ -203,9 +243,48 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 	}
 }
 
+// announce sets the waiters bit in the word w of another, and reports false if the word is no longer w, or the mode changed. The exchange
+// is of both words: a bit that was set in a mode which is over could be overwritten by a store that nobody who sleeps hears of.
+func (m *Mutex) announce(w uint32) bool {
+	mode := m.settle()
+	return m.at.swap(w, mode, w|waiters, mode)
+}
+
+// settle brings about a mode in which every unlock is an exchange, and returns it. Any number may do that at a time. The death of one
+// leaves "announced", and the next runs a barrier of its own.
+//
+// Without a barrier nothing but the slices of those who sleep covers an unlock whose store is not visible yet while its second look at the mode is already done:
+// some instructions, once in the life of the lock, since it stays "never".
+func (m *Mutex) settle() uint32 {
+	for {
+		mode := atomic.LoadUint32(&m.at.mode)
+		next := mode&^modeMask | settled
+		switch mode & modeMask {
+		case settled, never:
+			return mode
+		case blind:
+			next = mode | announced
+		case announced:
+			if !barrierHere() { // pairs with the two looks at the mode in Unlock
+				next = mode | never
+			}
+		}
+		if !atomic.CompareAndSwapUint32(&m.at.mode, mode, next) {
+			continue
+		}
+		if next&modeMask == announced {
+			fault.Point("mutex.announced")
+			continue
+		}
+		fault.Point("mutex.settled")
+		cpu.StoreRelease32(&m.calm, 0)
+		return next
+	}
+}
+
 // owner lists who holds the lock: whose death a waiter has to hear of.
 func (m *Mutex) owner() []uint32 {
-	if owner := atomic.LoadUint32(m.word) >> ownerShift; owner != 0 && owner != handed && owner != m.me() {
+	if owner := atomic.LoadUint32(&m.at.word) >> ownerShift; owner != 0 && owner != handed && owner != m.me() {
 		return []uint32{owner}
 	}
 	return nil
@@ -217,54 +296,95 @@ func (m *Mutex) giveUp(ctx context.Context, me uint32) error {
 	if err == nil {
 		err = m.confirm(me)
 	}
-	if err != nil && isFree(atomic.LoadUint32(m.word)) {
-		wake(m.word, 1)
+	if err != nil && isFree(atomic.LoadUint32(&m.at.word)) {
+		wake(&m.at.word, 1)
 	}
 	return err
 }
 
 // Unlock releases the lock. It returns ErrNotOwner when this process does not hold it, and ErrClosed after the memory
 // was closed. A lock that came with ErrOwnerDied and was not marked consistent says so to the next owner as well.
+//
+// Two goroutines of a process must not both unlock what was locked once. The later of two such calls gets ErrNotOwner; but when they meet within the same
+// few instructions, the second may free the lock for another process that has just taken it.
 func (m *Mutex) Unlock() error {
-	me := m.me()
-	race.Release(m.word)
-	if me != 0 && atomic.CompareAndSwapUint32(m.word, me<<ownerShift, 0) {
+	race.Release(&m.at.word)
+	if m.blind != nil { // all in one piece, as in Lock
+		me := m.blind.Load()
+		mode := atomic.LoadUint32(&m.at.mode) // before the word
+		if mode&modeMask == blind && me != 0 && atomic.LoadUint32(&m.at.word) == me<<ownerShift {
+			fault.Point("mutex.blind")
+			cpu.StoreRelease32(&m.at.word, 0) // only waiters bits are set in a word that is owned and clean, and those in another mode
+			fault.Point("mutex.stored")
+			if atomic.LoadUint32(&m.at.mode) != mode { // pairs with the barrier in settle
+				m.wakeLate()
+			}
+			return nil
+		}
+	}
+	return m.unlockByExchange(m.me())
+}
+
+// wakeLate wakes one who may have set the waiters bit in the word that a plain store has overwritten. A death here loses the wake-up, as at
+// mutex.unlocked.
+func (m *Mutex) wakeLate() {
+	fault.Point("mutex.overtaken")
+	parked.Add(0) // a fence: the store is visible before the look, in wake, for those who are parked
+	wake(&m.at.word, 1)
+}
+
+// unlockByExchange unlocks where somebody may sleep, or may not unlock otherwise.
+func (m *Mutex) unlockByExchange(me uint32) error {
+	if me == 0 {
+		return ErrClosed
+	}
+	mode, clean := atomic.LoadUint32(&m.at.mode), me<<ownerShift
+	if mode&modeMask == settled && m.blind != nil && atomic.LoadUint32(&m.at.word) == clean {
+		calm := atomic.LoadUint32(&m.calm) + 1
+		if calm >= calmUnlocks {
+			calm = 0
+		}
+		cpu.StoreRelease32(&m.calm, calm)
+		if calm == 0 && m.at.swap(clean, mode, 0, mode&^modeMask+nextMode) {
+			fault.Point("mutex.reset")
+			return nil
+		}
+	}
+	if atomic.CompareAndSwapUint32(&m.at.word, clean, 0) {
 		return nil
 	}
 	return m.unlockSlow(me)
 }
 
 func (m *Mutex) unlockSlow(me uint32) error {
-	if me == 0 {
-		return ErrClosed
-	}
 	for {
-		w := atomic.LoadUint32(m.word)
+		w := atomic.LoadUint32(&m.at.word)
 		if w>>ownerShift != me {
 			return ErrNotOwner
 		}
 		if w&waiters == 0 {
-			if atomic.CompareAndSwapUint32(m.word, w, w&damaged) {
+			if atomic.CompareAndSwapUint32(&m.at.word, w, w&damaged) {
 				return nil
 			}
 			continue
 		}
+		cpu.StoreRelease32(&m.calm, 0)
 		if !m.turnOver() {
-			if atomic.CompareAndSwapUint32(m.word, w, w&damaged) {
+			if atomic.CompareAndSwapUint32(&m.at.word, w, w&damaged) {
 				fault.Point("mutex.unlocked") // a death here loses the wake-up: the sleeper's slice finds the lock free
-				wakeNear(m.word)
+				wakeNear(&m.at.word)
 				return nil
 			}
 			continue
 		}
 		next := handed<<ownerShift | w&(damaged|waiters)
-		if atomic.CompareAndSwapUint32(m.word, w, next) {
+		if atomic.CompareAndSwapUint32(&m.at.word, w, next) {
 			fault.Point("mutex.handed") // a death here or below loses the wake-up too; who sleeps may take it after a slice
 			m.turn.Store(0)
-			if wake(m.word, 1) == 0 { // nobody sleeps
+			if wake(&m.at.word, 1) == 0 { // nobody sleeps
 				fault.Point("mutex.unwanted")
-				if atomic.CompareAndSwapUint32(m.word, next, w&damaged) {
-					wake(m.word, 1) // who began to sleep on the handed word in between has not changed it
+				if atomic.CompareAndSwapUint32(&m.at.word, next, w&damaged) {
+					wake(&m.at.word, 1) // who began to sleep on the handed word in between has not changed it
 				}
 			}
 			return nil
@@ -286,11 +406,11 @@ func (m *Mutex) MarkConsistent() error {
 		return ErrClosed
 	}
 	for {
-		w := atomic.LoadUint32(m.word)
+		w := atomic.LoadUint32(&m.at.word)
 		if w>>ownerShift != me {
 			return ErrNotOwner
 		}
-		if w&damaged == 0 || atomic.CompareAndSwapUint32(m.word, w, w&^damaged) {
+		if w&damaged == 0 || atomic.CompareAndSwapUint32(&m.at.word, w, w&^damaged) {
 			return nil
 		}
 	}
@@ -298,7 +418,7 @@ func (m *Mutex) MarkConsistent() error {
 
 // Holder returns the token of the process that holds the lock; held is false when nobody does.
 func (m *Mutex) Holder() (owner uint32, held bool) {
-	w := atomic.LoadUint32(m.word)
+	w := atomic.LoadUint32(&m.at.word)
 	if isFree(w) || m.me() == 0 { // closed here, the word is nobody's
 		return 0, false
 	}

@@ -27,9 +27,10 @@ func newMutex(t testing.TB, seg *shm.Segment) *futex.Mutex {
 func TestNewMutex(t *testing.T) {
 	mem := make([]byte, 16)
 	for name, f := range map[string]func() error{
-		"three bytes":     func() error { _, err := futex.NewMutex(mem[:3], futex.Local{}); return err },
+		"seven bytes":     func() error { _, err := futex.NewMutex(mem[:7], futex.Local{}); return err },
 		"no bytes":        func() error { _, err := futex.NewMutex(nil, futex.Local{}); return err },
 		"odd address":     func() error { _, err := futex.NewMutex(mem[1:], futex.Local{}); return err },
+		"half aligned":    func() error { _, err := futex.NewMutex(mem[4:], futex.Local{}); return err },
 		"no participants": func() error { _, err := futex.NewMutex(mem, nil); return err },
 		"count, short":    func() error { _, err := futex.NewEventCount(mem[:3]); return err },
 		"count, odd":      func() error { _, err := futex.NewEventCount(mem[2:]); return err },
@@ -40,7 +41,7 @@ func TestNewMutex(t *testing.T) {
 	}
 }
 
-// A rush is what several processes do under one mutex: byte 0 the mutex, 4 who is inside, 8 and 12 two counters.
+// A rush is what several processes do under one mutex: byte 0 the mutex, 8 and 12 two counters, 16 who is inside.
 type rush struct {
 	Seg    *shm.Segment
 	Rounds int
@@ -53,7 +54,7 @@ func (c rush) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inside, a, b := wordAt(mem, 4), wordAt(mem, 8), wordAt(mem, 12)
+	inside, a, b := wordAt(mem, 16), wordAt(mem, 8), wordAt(mem, 12)
 	for i := range c.Rounds {
 		if err := m.Lock(ctx); err != nil {
 			return err

@@ -44,8 +44,9 @@ type sleeper struct {
 	berth // while parked
 }
 
-// firstNap is short: most waits are, and only who waits longer has the owner watched.
-const firstNap = 200 * time.Microsecond
+// firstNap is short: most waits are, and only who waits longer has the owner watched. Tests make it long, to see
+// that nobody needs a slice.
+var firstNap = 200 * time.Microsecond
 
 // maxDirect is how many goroutines of a process sleep in the kernel at a time, maxHubs how many hubs there are; each
 // takes a thread. The more the runtime has itself, the fewer are left; and under load it has some more, for calls that the kernel

@@ -22,7 +22,7 @@ import (
 // The words of a crash segment.
 const (
 	crashLock   = 0  // a mutex
-	crashHalf   = 4  // what it guards: two words that are equal
+	crashHalf   = 32 // what it guards: two words that are equal
 	crashEvent  = 12 // an event count
 	crashFlag   = 16 // what it is about
 	crashDone   = 20 // somebody has done all
