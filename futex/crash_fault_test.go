@@ -72,11 +72,12 @@ var crashTarget = spawn.NewTarget("futex.crash", func(ctx context.Context, c cra
 	return errors.Join(c.enter(ctx), <-other)
 })
 
-// overtakenTarget has the mode change again and again, as others that begin to sleep and no longer do would change it.
+// overtakenTarget is alone with the lock, but for the mode, which changes again and again, as others that begin to sleep and no longer do would change it.
 var overtakenTarget = spawn.NewTarget("futex.overtaken", func(ctx context.Context, c crash) error {
 	if err := fault.Arm(c.Order); err != nil {
 		return err
 	}
+	futex.SetCalm(1)
 	var done atomic.Bool
 	other := make(chan struct{})
 	go func() {
@@ -131,7 +132,8 @@ func targetOf(point string) (target *spawn.Target[crash], alone bool) {
 	if point == "mutex.unwanted" {
 		return unwantedTarget, true
 	}
-	if point == "mutex.overtaken" {
+	switch point {
+	case "mutex.blind", "mutex.stored", "mutex.overtaken":
 		return overtakenTarget, true
 	}
 	return crashTarget, point == "mutex.robbed" // the others leave the dead one's lock to it
@@ -221,6 +223,33 @@ func TestStopMutex(t *testing.T) {
 			proctest.Continue(t, p.PID())
 			ok(t, p.Wait(proctest.Context(t)))
 			ok(t, crash{seg, "", 10}.enter(proctest.Context(t)))
+		})
+	}
+}
+
+// TestOvertaken stops a process between its look at the word and its plain store. Who goes to sleep meanwhile is woken by it, although it has not seen
+// the waiters bit that it overwrites; and needs no slice.
+//
+// Red when the mode is not looked at again.
+func TestOvertaken(t *testing.T) {
+	defer futex.SetNap(futex.SetNap(time.Hour))
+	for _, point := range []string{"mutex.blind", "mutex.stored"} {
+		t.Run(point, func(t *testing.T) {
+			seg := newSegment(t, 64)
+			p, err := overtakenTarget.Start(proctest.Context(t), crash{seg, "stop:" + point + ":3", 20}, nil)
+			ok(t, err)
+			proctest.Eventually(t, func() bool { return proctest.Stopped(t, p.PID()) }, "a process stops at "+point)
+			m := newMutex(t, seg)
+			got := waiting(func() error { return m.Lock(proctest.Context(t)) })
+			if point == "mutex.blind" {
+				word := wordAt(seg.Bytes(), 0)
+				proctest.Eventually(t, func() bool { return atomic.LoadUint32(word)&1 != 0 }, "somebody waits")
+				time.Sleep(20 * time.Millisecond) // let it fall asleep: nothing depends on it
+			}
+			proctest.Continue(t, p.PID())
+			ok(t, <-got)
+			ok(t, m.Unlock())
+			ok(t, p.Wait(proctest.Context(t)))
 		})
 	}
 }

@@ -1,0 +1,178 @@
+package futex_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fb2d3dbd/multiproc/futex"
+	"github.com/fb2d3dbd/multiproc/internal/proctest"
+	"github.com/fb2d3dbd/multiproc/shm"
+	"github.com/fb2d3dbd/multiproc/spawn"
+)
+
+// The phases of a mutex's mode, the second of its words.
+const (
+	isBlind   = 0
+	isSettled = 2
+	isNever   = 3
+)
+
+// giveUp waits for a lock that is held until it has slept, and gives up.
+func giveUp(t *testing.T, m *futex.Mutex) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	wantErr(t, m.Lock(ctx), context.DeadlineExceeded)
+}
+
+// The first who sleeps has every unlock be an exchange; so many that find nobody waiting undo that, with a generation more. An unlock that finds
+// somebody begins the count again.
+func TestModes(t *testing.T) {
+	defer futex.SetCalm(futex.SetCalm(5))
+	seg := newSegment(t, 64)
+	m, mode := newMutex(t, seg), wordAt(seg.Bytes(), 4)
+	unlocks := func(n int) {
+		t.Helper()
+		for range n {
+			ok(t, m.Lock(t.Context()))
+			ok(t, m.Unlock())
+			wantErr(t, m.Unlock(), futex.ErrNotOwner)
+		}
+	}
+	at := func(want uint32) {
+		t.Helper()
+		if got := atomic.LoadUint32(mode); got != want {
+			t.Fatalf("the mode is %#x, want %#x", got, want)
+		}
+	}
+	for g := uint32(0); g < 40; g += 4 {
+		unlocks(7)
+		at(g | isBlind)
+		ok(t, m.Lock(t.Context()))
+		giveUp(t, m)
+		at(g | isSettled)
+		ok(t, m.Unlock())
+		unlocks(4)
+		ok(t, m.Lock(t.Context()))
+		giveUp(t, m)
+		ok(t, m.Unlock())
+		unlocks(4)
+		at(g | isSettled)
+		unlocks(1)
+	}
+	at(40 | isBlind)
+
+	// A process whose sleepers have no barrier leaves a mode that no plain store follows, for good.
+	futex.SetBarrier(func() bool { return false })
+	defer futex.SetBarrier(nil)
+	ok(t, m.Lock(t.Context()))
+	giveUp(t, m)
+	ok(t, m.Unlock())
+	futex.SetBarrier(nil)
+	unlocks(20)
+	at(40 | isNever)
+	ok(t, m.Lock(t.Context()))
+	giveUp(t, m)
+	got := waiting(func() error { return m.Lock(proctest.Context(t)) })
+	ok(t, m.Unlock())
+	ok(t, <-got)
+	ok(t, m.Unlock())
+	at(40 | isNever)
+}
+
+// Whoever dies with the mode "announced" leaves it to the next.
+func TestAnnouncedByTheDead(t *testing.T) {
+	seg := newSegment(t, 64)
+	m, mode := newMutex(t, seg), wordAt(seg.Bytes(), 4)
+	atomic.StoreUint32(mode, 8|1)
+	ok(t, m.Lock(t.Context()))
+	ok(t, m.Unlock())
+	if got := atomic.LoadUint32(mode); got != 8|1 {
+		t.Fatalf("an unlock made the mode %#x", got)
+	}
+	ok(t, m.Lock(t.Context()))
+	giveUp(t, m)
+	if got := atomic.LoadUint32(mode); got != 8|isSettled {
+		t.Fatalf("a sleeper made the mode %#x", got)
+	}
+	ok(t, m.Unlock())
+}
+
+// The words of a calm segment: 0 the mutex, 8 who are ready, 12 who is inside, 16 what the lock guards, 24 how often the mode was seen to change.
+type calmArg struct {
+	Seg    *shm.Segment
+	Rounds int
+	Calm   uint32
+}
+
+var calm = spawn.NewTarget("futex.calm", func(ctx context.Context, a calmArg) error {
+	futex.SetCalm(a.Calm)
+	futex.SetNap(time.Hour)
+	return a.enter(ctx)
+})
+
+func (a calmArg) enter(ctx context.Context) error {
+	mem := a.Seg.Bytes()
+	m, err := futex.NewMutex(mem, a.Seg)
+	if err != nil {
+		return err
+	}
+	for atomic.AddUint32(wordAt(mem, 8), 1); atomic.LoadUint32(wordAt(mem, 8)) < 2; {
+		time.Sleep(100 * time.Microsecond)
+	}
+	inside, n := wordAt(mem, 12), wordAt(mem, 16)
+	for i := range a.Rounds {
+		if err := m.Lock(ctx); err != nil {
+			return err
+		}
+		if !atomic.CompareAndSwapUint32(inside, 0, a.Seg.Self()) {
+			return fmt.Errorf("two are inside: %#x and %#x", atomic.LoadUint32(inside), a.Seg.Self())
+		}
+		*n++
+		if i%16 == 0 { // so that others come to wait, and most find it free
+			time.Sleep(20 * time.Microsecond)
+		}
+		atomic.StoreUint32(inside, 0)
+		if err := m.Unlock(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestNobodyNeedsSlices has two processes sleep and unlock while the mode changes as often as it can. Slices are of an hour: a wake-up that is lost
+// would leave the one asleep, with nobody else to set the waiters bit.
+//
+// Red within a second when an unlock does not look at the mode again.
+func TestNobodyNeedsSlices(t *testing.T) {
+	rounds := 30000
+	if raceEnabled || testing.Short() {
+		rounds = 5000
+	}
+	for _, limit := range []uint32{1, 3} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			seg := newSegment(t, 64)
+			mem := seg.Bytes()
+			ctx := proctest.Context(t)
+			var all []*spawn.Process
+			for range 2 {
+				p, err := calm.Start(ctx, calmArg{seg, rounds, limit}, nil)
+				ok(t, err)
+				all = append(all, p)
+			}
+			var err error
+			for _, p := range all {
+				err = errors.Join(err, p.Wait(ctx))
+			}
+			ok(t, err)
+			if n := atomic.LoadUint32(wordAt(mem, 16)); n != uint32(2*rounds) {
+				t.Errorf("%d rounds were counted, want %d", n, 2*rounds)
+			}
+			t.Logf("the mode was settled %d times", atomic.LoadUint32(wordAt(mem, 4))>>2)
+		})
+	}
+}
