@@ -145,9 +145,8 @@ func (a calmArg) enter(ctx context.Context) error {
 }
 
 // TestNobodyNeedsSlices has two processes sleep and unlock while the mode changes as often as it can. Slices are of an hour: a wake-up that is lost
-// would leave the one asleep, with nobody else to set the waiters bit.
-//
-// Red within a second when an unlock does not look at the mode again.
+// would leave the one asleep, with nobody else to set the waiters bit. What takes place within a few instructions is rarely met here: see
+// TestOvertakenAtEveryInstruction.
 func TestNobodyNeedsSlices(t *testing.T) {
 	rounds := 30000
 	if raceEnabled || testing.Short() {

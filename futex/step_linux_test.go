@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fb2d3dbd/multiproc/futex"
 	"github.com/fb2d3dbd/multiproc/internal/proctest"
@@ -28,6 +29,7 @@ const nobody = 777
 type stepOp struct {
 	name          string
 	set           func(word uint32) uint32 // nil: as it is
+	settled       bool                     // and the mode is one in which somebody has slept
 	do            func(m *futex.Mutex) error
 	want          error
 	before, after bool
@@ -41,18 +43,22 @@ func stepOps() []stepOp {
 	lock := func(m *futex.Mutex) error { return m.Lock(context.Background()) }
 	unlock := (*futex.Mutex).Unlock
 	return []stepOp{
-		{"Lock", setTo(0), lock, nil, false, true},
-		{"Unlock", nil, unlock, nil, true, false},
-		{"TryLock", nil, (*futex.Mutex).TryLock, nil, false, true},
-		{"Unlock with waiters", func(w uint32) uint32 { return w | 1 }, unlock, nil, true, false},
-		{"Lock of a damaged one", setTo(2), lock, futex.ErrOwnerDied, true, true},
-		{"Unlock of a damaged one", nil, unlock, nil, true, true},
-		{"TryLock of a damaged one", nil, (*futex.Mutex).TryLock, futex.ErrOwnerDied, true, true},
-		{"MarkConsistent", nil, (*futex.Mutex).MarkConsistent, nil, true, true},
-		{"Unlock when mended", nil, unlock, nil, true, false},
-		{"TryLock of a dead one's", setTo(nobody<<2 | 1), (*futex.Mutex).TryLock, futex.ErrOwnerDied, true, true},
-		{"Unlock when done", nil, unlock, nil, true, true},
-		{"Unlock of another's", setTo(nobody << 2), unlock, futex.ErrNotOwner, true, true},
+		{"Lock", setTo(0), false, lock, nil, false, true},
+		{"Unlock", nil, false, unlock, nil, true, false},
+		{"Lock after a sleeper", nil, true, lock, nil, false, true},
+		{"Unlock by an exchange", nil, false, unlock, nil, true, false},
+		{"Lock after that", nil, false, lock, nil, false, true},
+		{"Unlock that resets the mode", nil, false, unlock, nil, true, false},
+		{"TryLock", nil, false, (*futex.Mutex).TryLock, nil, false, true},
+		{"Unlock with waiters", func(w uint32) uint32 { return w | 1 }, false, unlock, nil, true, false},
+		{"Lock of a damaged one", setTo(2), false, lock, futex.ErrOwnerDied, true, true},
+		{"Unlock of a damaged one", nil, false, unlock, nil, true, true},
+		{"TryLock of a damaged one", nil, false, (*futex.Mutex).TryLock, futex.ErrOwnerDied, true, true},
+		{"MarkConsistent", nil, false, (*futex.Mutex).MarkConsistent, nil, true, true},
+		{"Unlock when mended", nil, false, unlock, nil, true, false},
+		{"TryLock of a dead one's", setTo(nobody<<2 | 1), false, (*futex.Mutex).TryLock, futex.ErrOwnerDied, true, true},
+		{"Unlock when done", nil, false, unlock, nil, true, true},
+		{"Unlock of another's", setTo(nobody << 2), false, unlock, futex.ErrNotOwner, true, true},
 	}
 }
 
@@ -77,7 +83,11 @@ var stepChild = proctest.NewProgram("futex-step", func() int {
 	if err != nil {
 		return fail(err)
 	}
+	futex.SetCalm(2)
 	for i, op := range stepOps() {
+		if op.settled {
+			atomic.StoreUint32(wordAt(seg.Bytes(), stepWord+4), isSettled)
+		}
 		if op.set != nil {
 			atomic.StoreUint32(word, op.set(atomic.LoadUint32(word)))
 		}
@@ -123,12 +133,12 @@ func traceSteps(t *testing.T) (x *proctest.Tracee, seg *shm.Segment) {
 	return proctest.Trace(t, stepChild, []*os.File{file}), seg
 }
 
-// walk steps through the child's calls and calls each after every instruction that has changed the mutex, and once in each call
+// walk steps through the child's calls and calls each after every instruction that has changed one of the mutex's words, and once in each call
 // before that. It returns false when each has.
 func walk(t *testing.T, x *proctest.Tracee, seg *shm.Segment, each func(op int) bool) bool {
-	ctl, word := wordAt(seg.Bytes(), 0), wordAt(seg.Bytes(), stepWord)
+	ctl, word, mode := wordAt(seg.Bytes(), 0), wordAt(seg.Bytes(), stepWord), wordAt(seg.Bytes(), stepWord+4)
 	ops := uint32(len(stepOps()))
-	op, last := -1, uint32(0)
+	op, last := -1, [2]uint32{}
 	for {
 		x.Step()
 		c := atomic.LoadUint32(ctl)
@@ -138,7 +148,7 @@ func walk(t *testing.T, x *proctest.Tracee, seg *shm.Segment, each func(op int) 
 		if c%2 == 0 {
 			continue
 		}
-		if w := atomic.LoadUint32(word); int(c/2) != op || w != last {
+		if w := [2]uint32{atomic.LoadUint32(word), atomic.LoadUint32(mode)}; int(c/2) != op || w != last {
 			op, last = int(c/2), w
 			if !each(op) {
 				return false
@@ -162,6 +172,7 @@ func TestEveryInstruction(t *testing.T) {
 		mem := make([]byte, 8)
 		w := atomic.LoadUint32(wordAt(seg.Bytes(), stepWord))
 		atomic.StoreUint32(wordAt(mem, 0), w)
+		atomic.StoreUint32(wordAt(mem, 4), atomic.LoadUint32(wordAt(seg.Bytes(), stepWord+4)))
 		m, err := futex.NewMutex(mem, survivor{})
 		ok(t, err)
 		o := ops[op]
@@ -210,6 +221,79 @@ func TestKillAtInstruction(t *testing.T) {
 		if news := told(t, m); news != ops[at].before && news != ops[at].after {
 			t.Fatalf("killed in %s (change %d): the survivor hears of a death: %v", ops[at].name, k, news)
 		}
+		ok(t, seg.Close())
+	}
+}
+
+var overtakenChild = proctest.NewProgram("futex-step-overtaken", func() int {
+	seg, err := shm.Attach(3)
+	if err != nil {
+		return 1
+	}
+	ctl := wordAt(seg.Bytes(), 0)
+	m, err := futex.NewMutex(seg.Bytes()[stepWord:], seg)
+	if err != nil || m.Lock(context.Background()) != nil || proctest.Traced(1) != nil {
+		return 1
+	}
+	atomic.StoreUint32(ctl, 1)
+	err = m.Unlock()
+	atomic.StoreUint32(ctl, 2)
+	if err != nil {
+		return 1
+	}
+	return 0
+})
+
+// TestOvertakenAtEveryInstruction has somebody come to wait after each instruction of an unlock that is a plain store. Whoever comes has no slice to
+// help it, and gets the lock when the unlock goes on.
+//
+// Red, for those who come between the look at the word and the store, when the mode is not looked at again.
+func TestOvertakenAtEveryInstruction(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the instructions would be the race detector's")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer futex.SetNap(futex.SetNap(time.Hour))
+	slept := 0
+	for k := 0; ; k++ {
+		seg := newSegment(t, 128)
+		fd, err := seg.Export()
+		ok(t, err)
+		file := os.NewFile(uintptr(fd), "segment")
+		x := proctest.Trace(t, overtakenChild, []*os.File{file})
+		file.Close()
+		ctl, word := wordAt(seg.Bytes(), 0), wordAt(seg.Bytes(), stepWord)
+		for atomic.LoadUint32(ctl) == 0 {
+			x.Step()
+		}
+		for range k {
+			x.Step()
+		}
+		if atomic.LoadUint32(ctl) == 2 {
+			x.Let()
+			t.Logf("%d instructions, at %d of them somebody fell asleep", k, slept)
+			if slept == 0 || slept == k {
+				t.Error("the store was not among them")
+			}
+			return
+		}
+		m, err := futex.NewMutex(seg.Bytes()[stepWord:], seg)
+		ok(t, err)
+		var got atomic.Bool
+		end := waiting(func() error {
+			err := m.Lock(proctest.Context(t))
+			got.Store(true)
+			return err
+		})
+		proctest.Eventually(t, func() bool { return got.Load() || atomic.LoadUint32(word)&1 != 0 }, "somebody has the lock or waits for it")
+		if !got.Load() {
+			slept++
+			time.Sleep(2 * time.Millisecond) // let it fall asleep: nothing depends on it
+		}
+		x.Let()
+		ok(t, <-end)
+		ok(t, m.Unlock())
 		ok(t, seg.Close())
 	}
 }

@@ -9,6 +9,12 @@
  * Three things that the hand-over needs can be left out: NO_WAKE_AGAIN, who takes back a hand-over that woke nobody then wakes one; NO_WOKEN_IS_EARLY,
  * who was woken may take what was handed over, whenever it began to sleep; NO_RING_HANDED, the hub's slice has the first look also when the lock is
  * handed over.
+ *
+ * With BLIND the lock has its second word, the mode, and an unlock is a plain store while nobody sleeps. The store goes into a buffer of the
+ * process's own, and from there to memory at any later time: at the latest at the barrier of one who goes to sleep, at an exchange of the process's own, or at its
+ * death. An owner may reset the mode at any unlock that finds nobody waiting. NO_HAND_OVER leaves the hand-over out. What can be left out or done otherwise:
+ * NO_BARRIER; NO_LOOK, who unlocked does not look at the mode again; NO_GENERATION, a reset leaves the generation as it was; MARK_ALONE, the waiters bit is set by an exchange
+ * of the word alone; MARK_AND_LOOK, the same, and who sleeps looks at the mode again; WORD_FIRST, who unlocks loads the word before the mode.
  */
 #ifndef NP
 #define NP 2
@@ -55,11 +61,30 @@ byte ended;
 
 hidden byte j;
 
+#ifdef BLIND
+byte gen, phase;       /* the mode */
+#define PLAIN 0        /* an unlock may be a plain store */
+#define ANNOUNCED 1
+#define SETTLED 2
+bool buffered[NP + 1]; /* the store of an unlock is on its way */
+
+/* The store reaches the memory. It may meet nothing but the owner's own word, with or without waiters. */
+inline commit(i) { assert(owner == i && !damaged); owner = 0; waiters = false; buffered[i] = false }
+inline drain(i) { if :: buffered[i] -> commit(i) :: else fi }
+proctype memory(byte i) {
+end_memory:
+	do :: atomic { buffered[i] -> commit(i) } od
+}
+#define sameMode (gen == g && phase == p)
+#else
+#define drain(i) skip
+#endif
+
 /* Before a step: go on, die, or be stopped. */
 inline fate() {
 	if
 	:: true
-	:: kills < KILLS -> kills++; dead[me] = true; if :: inside == me -> inside = 0; told = false; torn = true :: else fi; goto gone
+	:: kills < KILLS -> kills++; drain(me); dead[me] = true; if :: inside == me -> inside = 0; told = false; torn = true :: else fi; goto gone
 	:: stops < STOPS -> stops++; halted[me] = true; goto gone
 	fi
 }
@@ -83,6 +108,9 @@ inline forget() { o = 0; d = false; s = false }
 
 proctype process(byte me) {
 	byte o, rounds, tries; bool d, s, slept, early, woken;
+#ifdef BLIND
+	byte g, p;
+#endif
 next:
 	atomic {
 		forget(); woken = false;
@@ -90,14 +118,38 @@ next:
 	}
 lock:
 	atomic {
-		fate(); load();
+		fate(); drain(me); load();
 		if
 		:: o == 0 || (o == HANDED && (early || tries == 0)) -> goto take
 		:: !(o == 0 || (o == HANDED && (early || tries == 0))) && s -> goto wait
 		:: else
 		fi
 	}
+#ifdef BLIND
+settle:
+	atomic {
+		fate(); g = gen; p = phase;
+		if :: p == SETTLED -> goto mark :: p == ANNOUNCED -> goto barrier :: else fi
+	}
+	atomic { fate(); if :: sameMode -> phase = ANNOUNCED; p = ANNOUNCED :: else -> goto settle fi }
+barrier:
+#ifndef NO_BARRIER
+	atomic { fate(); j = 1; do :: j <= NP -> drain(j); j++ :: else -> break od }
+#endif
+	atomic { fate(); if :: sameMode -> phase = SETTLED; p = SETTLED :: else -> goto settle fi }
+mark:
+#if defined(MARK_ALONE) || defined(MARK_AND_LOOK)
+	atomic { fate(); if :: same -> waiters = true; s = true :: else -> g = 0; p = 0; goto lock fi }
+#ifdef MARK_AND_LOOK
+	atomic { fate(); if :: sameMode :: else -> g = 0; p = 0; goto lock fi }
+#endif
+	atomic { g = 0; p = 0; goto wait }
+#else
+	atomic { fate(); if :: same && sameMode -> waiters = true; s = true; g = 0; p = 0; goto wait :: else -> g = 0; p = 0; goto lock fi }
+#endif
+#else
 	atomic { fate(); if :: same -> waiters = true; s = true; goto wait :: else -> goto lock fi }
+#endif
 take:
 	atomic {
 		fate();
@@ -180,14 +232,49 @@ held:
 		fi
 	}
 unlock:
+#ifdef BLIND
+#ifdef WORD_FIRST
+	atomic { fate(); load(); assert(o == me); if :: d || s -> goto exchange :: else fi }
+	atomic { fate(); g = gen; p = phase; if :: p != PLAIN -> goto exchange :: else fi }
+#else
+	atomic { fate(); g = gen; p = phase; if :: p != PLAIN -> goto exchange :: else fi }
+	atomic { fate(); load(); assert(o == me); if :: d || s -> goto exchange :: else fi }
+#endif
+	atomic { fate(); buffered[me] = true; inside = 0; forget() }
+#ifndef NO_LOOK
+	atomic { fate(); if :: sameMode -> g = 0; goto next :: else g = 0; p = 0 fi }
+	atomic { fate(); drain(me) }
+	atomic { fate(); wake1() }
+#endif
+	atomic { g = 0; p = 0; goto next }
+exchange:
+	atomic { g = 0; p = 0 }
+#endif
 	atomic { fate(); load(); assert(o == me); if :: s -> goto some :: else fi }
-	atomic { fate(); if :: same -> owner = 0; inside = 0; goto next :: else -> goto unlock fi }
+	if
+	:: atomic { fate(); if :: same -> owner = 0; inside = 0; goto next :: else -> goto unlock fi }
+#ifdef BLIND
+	:: atomic {
+			phase == SETTLED && !d -> fate();
+			if
+			:: same ->
+				owner = 0; phase = PLAIN; inside = 0;
+#ifndef NO_GENERATION
+				gen++;
+#endif
+				goto next
+			:: else -> goto unlock
+			fi
+		}
+#endif
+	fi;
 some:
 	if
 	:: atomic { fate(); if :: same -> owner = 0; waiters = false; inside = 0 :: else -> goto unlock fi }
 #ifndef NO_WAKE
 		atomic { fate(); wake1(); goto next }
 #endif
+#ifndef NO_HAND_OVER
 	:: atomic {
 			fate();
 			if
@@ -205,15 +292,22 @@ some:
 		atomic { fate(); wake1() } /* who went to sleep between the two steps */
 #endif
 #endif
+#endif
 	fi;
 	goto next;
 gone:
+#ifdef BLIND
+	atomic { g = 0; p = 0 }
+#endif
 	atomic { ended++; forget(); woken = false; rounds = 0; tries = 0; slept = false; early = false }
 }
 
 init {
 	byte i;
 	atomic { i = 1; do :: i <= NP -> run process(i); i++ :: else -> break od; i = 0 }
+#ifdef BLIND
+	atomic { i = 1; do :: i <= NP -> run memory(i); i++ :: else -> break od; i = 0 }
+#endif
 #ifdef NO_SLICES
 	atomic { timeout -> assert(ended == NP) }
 #endif
