@@ -43,9 +43,9 @@ const MutexSize = 8
 //	                                                           unlocked many times in a row and found nobody waiting
 //	g never        the same, for good
 //
-// The waiters bit is set in another's word by an exchange of both words, in a mode that is settled (or never). Who unlocks by a store has loaded
-// the mode, then the word, and loads the mode once more after its store. If the bit was set in between, the barrier came after the first of
-// these loads; so the store was visible before the bit was set, or the last load sees another mode, which never had this value
+// The waiters bit is set in another's word by an exchange of both words, in a mode that is settled (or never). Who unlocks by a store has seen a mode that is
+// blind and a word that is clean, and loads the mode once more after its store. If the bit was set in between, a barrier was run in between too, after that
+// mode and before the bit: so the store was visible before the bit was set, or the last load sees another mode, one that there has not been
 // before. It is the asymmetric fence of Dice, Huang and Yang, "Asymmetric Dekker Synchronization".
 //
 // It is the futex mutex of Drepper's "Futexes Are Tricky" with the owner in the word, as the kernel's robust futexes have
@@ -59,7 +59,7 @@ type Mutex struct {
 	who   Participants
 	self  *atomic.Uint32 // what who.Self returns, if who is a Tokened
 	blind *atomic.Uint32 // the same, if a sleeper's barrier reaches this process; else nil: it unlocks by an exchange always
-	calm  uint32         // unlocks in a row that found nobody waiting, in a settled mode; whoever counts has the lock
+	calm  uint32         // unlocks in a row that found nobody waiting, while the mode was not blind; about so many
 	turn  atomic.Int64   // when this process first unlocked while others waited, since it handed the lock over; nanoseconds, or 0
 }
 
@@ -85,8 +85,8 @@ const (
 )
 
 // calmUnlocks is how many unlocks in a row must find nobody waiting until the next are plain stores. The first who sleeps then pays for
-// a barrier, some microseconds, so it is far more than come between a wake-up and the next sleep of the one who was woken.
-var calmUnlocks uint32 = 1 << 14
+// a barrier, some microseconds; and where many want the lock, one that is woken may be far from running yet. So it is more than there are in a turn.
+var calmUnlocks uint32 = 1 << 18
 
 // barrierHere is replaced by tests.
 var barrierHere = sys.Barrier
@@ -311,14 +311,18 @@ func (m *Mutex) Unlock() error {
 	race.Release(&m.at.word)
 	if m.blind != nil { // all in one piece, as in Lock
 		me := m.blind.Load()
-		mode := atomic.LoadUint32(&m.at.mode) // before the word
-		if mode&modeMask == blind && me != 0 && atomic.LoadUint32(&m.at.word) == me<<ownerShift {
-			fault.Point("mutex.blind")
-			cpu.StoreRelease32(&m.at.word, 0) // only waiters bits are set in a word that is owned and clean, and those in another mode
-			fault.Point("mutex.stored")
-			if atomic.LoadUint32(&m.at.mode) != mode { // pairs with the barrier in settle
-				m.wakeLate()
+		if mode := atomic.LoadUint32(&m.at.mode); mode&modeMask == blind {
+			if me != 0 && atomic.LoadUint32(&m.at.word) == me<<ownerShift {
+				fault.Point("mutex.blind")
+				cpu.StoreRelease32(&m.at.word, 0) // only waiters bits are set in a word that is owned and clean, and those in another mode
+				fault.Point("mutex.stored")
+				if atomic.LoadUint32(&m.at.mode) != mode { // pairs with the barrier in settle
+					m.wakeLate()
+				}
+				return nil
 			}
+		} else if calm := atomic.LoadUint32(&m.calm) + 1; calm < calmUnlocks && me != 0 && atomic.CompareAndSwapUint32(&m.at.word, me<<ownerShift, 0) {
+			cpu.StoreRelease32(&m.calm, calm) // of goroutines that do this at a time one counts
 			return nil
 		}
 	}
@@ -338,14 +342,14 @@ func (m *Mutex) unlockByExchange(me uint32) error {
 	if me == 0 {
 		return ErrClosed
 	}
-	mode, clean := atomic.LoadUint32(&m.at.mode), me<<ownerShift
-	if mode&modeMask == settled && m.blind != nil && atomic.LoadUint32(&m.at.word) == clean {
-		calm := atomic.LoadUint32(&m.calm) + 1
-		if calm >= calmUnlocks {
-			calm = 0
+	clean := me << ownerShift
+	if m.blind != nil && atomic.LoadUint32(&m.calm)+1 >= calmUnlocks {
+		mode := atomic.LoadUint32(&m.at.mode)
+		done := mode&modeMask == settled && m.at.swap(clean, mode, 0, mode&^modeMask+nextMode)
+		if done || mode&modeMask != settled {
+			cpu.StoreRelease32(&m.calm, 0)
 		}
-		cpu.StoreRelease32(&m.calm, calm)
-		if calm == 0 && m.at.swap(clean, mode, 0, mode&^modeMask+nextMode) {
+		if done {
 			fault.Point("mutex.reset")
 			return nil
 		}

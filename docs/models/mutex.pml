@@ -14,7 +14,7 @@
  * process's own, and from there to memory at any later time: at the latest at the barrier of one who goes to sleep, at an exchange of the process's own, or at its
  * death. An owner may reset the mode at any unlock that finds nobody waiting. NO_HAND_OVER leaves the hand-over out. What can be left out or done otherwise:
  * NO_BARRIER; NO_LOOK, who unlocked does not look at the mode again; NO_GENERATION, a reset leaves the generation as it was; MARK_ALONE, the waiters bit is set by an exchange
- * of the word alone; MARK_AND_LOOK, the same, and who sleeps looks at the mode again; WORD_FIRST, who unlocks loads the word before the mode.
+ * of the word alone; MARK_AND_LOOK, the same, and who sleeps, also if the bit was set, looks at the mode again; WORD_FIRST, who unlocks loads the word before the mode.
  */
 #ifndef NP
 #define NP 2
@@ -121,7 +121,11 @@ lock:
 		fate(); drain(me); load();
 		if
 		:: o == 0 || (o == HANDED && (early || tries == 0)) -> goto take
+#ifdef MARK_AND_LOOK
+		:: !(o == 0 || (o == HANDED && (early || tries == 0))) && s -> goto settle
+#else
 		:: !(o == 0 || (o == HANDED && (early || tries == 0))) && s -> goto wait
+#endif
 		:: else
 		fi
 	}
@@ -139,7 +143,10 @@ barrier:
 	atomic { fate(); if :: sameMode -> phase = SETTLED; p = SETTLED :: else -> goto settle fi }
 mark:
 #if defined(MARK_ALONE) || defined(MARK_AND_LOOK)
-	atomic { fate(); if :: same -> waiters = true; s = true :: else -> g = 0; p = 0; goto lock fi }
+	if
+	:: s
+	:: !s -> atomic { fate(); if :: same -> waiters = true; s = true :: else -> g = 0; p = 0; goto lock fi }
+	fi;
 #ifdef MARK_AND_LOOK
 	atomic { fate(); if :: sameMode :: else -> g = 0; p = 0; goto lock fi }
 #endif
