@@ -21,12 +21,14 @@ const (
 	isNever   = 3
 )
 
-// giveUp waits for a lock that is held until it has slept, and gives up.
-func giveUp(t *testing.T, m *futex.Mutex) {
+// giveUp waits for a lock that is held, until it has said so, and gives up.
+func giveUp(t *testing.T, m *futex.Mutex, word *uint32) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	wantErr(t, m.Lock(ctx), context.DeadlineExceeded)
+	ctx, cancel := context.WithCancel(t.Context())
+	end := waiting(func() error { return m.Lock(ctx) })
+	proctest.Eventually(t, func() bool { return atomic.LoadUint32(word)&1 != 0 }, "somebody waits")
+	cancel()
+	wantErr(t, <-end, context.Canceled)
 }
 
 // The first who sleeps has every unlock be an exchange; so many that find nobody waiting undo that, with a generation more. An unlock that finds
@@ -34,7 +36,7 @@ func giveUp(t *testing.T, m *futex.Mutex) {
 func TestModes(t *testing.T) {
 	defer futex.SetCalm(futex.SetCalm(5))
 	seg := newSegment(t, 64)
-	m, mode := newMutex(t, seg), wordAt(seg.Bytes(), 4)
+	m, word, mode := newMutex(t, seg), wordAt(seg.Bytes(), 0), wordAt(seg.Bytes(), 4)
 	unlocks := func(n int) {
 		t.Helper()
 		for range n {
@@ -53,12 +55,12 @@ func TestModes(t *testing.T) {
 		unlocks(7)
 		at(g | isBlind)
 		ok(t, m.Lock(t.Context()))
-		giveUp(t, m)
+		giveUp(t, m, word)
 		at(g | isSettled)
 		ok(t, m.Unlock())
 		unlocks(4)
 		ok(t, m.Lock(t.Context()))
-		giveUp(t, m)
+		giveUp(t, m, word)
 		ok(t, m.Unlock())
 		unlocks(4)
 		at(g | isSettled)
@@ -70,13 +72,13 @@ func TestModes(t *testing.T) {
 	futex.SetBarrier(func() bool { return false })
 	defer futex.SetBarrier(nil)
 	ok(t, m.Lock(t.Context()))
-	giveUp(t, m)
+	giveUp(t, m, word)
 	ok(t, m.Unlock())
 	futex.SetBarrier(nil)
 	unlocks(20)
 	at(40 | isNever)
 	ok(t, m.Lock(t.Context()))
-	giveUp(t, m)
+	giveUp(t, m, word)
 	got := waiting(func() error { return m.Lock(proctest.Context(t)) })
 	ok(t, m.Unlock())
 	ok(t, <-got)
@@ -87,7 +89,7 @@ func TestModes(t *testing.T) {
 // Whoever dies with the mode "announced" leaves it to the next.
 func TestAnnouncedByTheDead(t *testing.T) {
 	seg := newSegment(t, 64)
-	m, mode := newMutex(t, seg), wordAt(seg.Bytes(), 4)
+	m, word, mode := newMutex(t, seg), wordAt(seg.Bytes(), 0), wordAt(seg.Bytes(), 4)
 	atomic.StoreUint32(mode, 8|1)
 	ok(t, m.Lock(t.Context()))
 	ok(t, m.Unlock())
@@ -95,7 +97,7 @@ func TestAnnouncedByTheDead(t *testing.T) {
 		t.Fatalf("an unlock made the mode %#x", got)
 	}
 	ok(t, m.Lock(t.Context()))
-	giveUp(t, m)
+	giveUp(t, m, word)
 	if got := atomic.LoadUint32(mode); got != 8|isSettled {
 		t.Fatalf("a sleeper made the mode %#x", got)
 	}
