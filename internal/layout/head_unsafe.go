@@ -11,7 +11,7 @@ import (
 )
 
 // Version is the version of every layout in this module; it changes with any of them.
-const Version = 3
+const Version = 4
 
 // HeadSize is the size of a [Head] in bytes.
 const HeadSize = 32
