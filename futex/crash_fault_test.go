@@ -72,27 +72,19 @@ var crashTarget = spawn.NewTarget("futex.crash", func(ctx context.Context, c cra
 	return errors.Join(c.enter(ctx), <-other)
 })
 
-// overtakenTarget is alone with the lock, but for the mode, which changes again and again, as others that begin to sleep and no longer do would change it.
+// overtakenTarget is alone with the lock, but the mode changes at each of its unlocks, as others that begin to sleep and then no longer do would change it.
 var overtakenTarget = spawn.NewTarget("futex.overtaken", func(ctx context.Context, c crash) error {
 	if err := fault.Arm(c.Order); err != nil {
 		return err
 	}
 	futex.SetCalm(1)
-	var done atomic.Bool
-	other := make(chan struct{})
-	go func() {
-		defer close(other)
-		mode := wordAt(c.Seg.Bytes(), 4)
-		for !done.Load() {
-			if g := atomic.LoadUint32(mode); g&3 == 0 {
-				atomic.CompareAndSwapUint32(mode, g, g+4)
-			}
+	mode := wordAt(c.Seg.Bytes(), 4)
+	fault.Follow(func(point string) {
+		if g := atomic.LoadUint32(mode); point == "mutex.stored" && g&3 == isBlind {
+			atomic.CompareAndSwapUint32(mode, g, g+4)
 		}
-	}()
-	err := c.enter(ctx)
-	done.Store(true)
-	<-other
-	return err
+	})
+	return c.enter(ctx)
 })
 
 // unwantedTarget hands the lock over when those who had waited have given up.
@@ -127,6 +119,39 @@ var unwantedTarget = spawn.NewTarget("futex.unwanted", func(ctx context.Context,
 	return nil
 })
 
+// modesTarget waits for a lock that it holds, so that the mode is settled, and then finds nobody waiting, so that it is reset.
+var modesTarget = spawn.NewTarget("futex.modes", func(ctx context.Context, c crash) error {
+	if err := fault.Arm(c.Order); err != nil {
+		return err
+	}
+	futex.SetCalm(1)
+	m, err := futex.NewMutex(c.Seg.Bytes(), c.Seg)
+	if err != nil {
+		return err
+	}
+	for i := range 2 * c.Rounds {
+		err := m.Lock(ctx)
+		if errors.Is(err, futex.ErrOwnerDied) {
+			err = m.MarkConsistent()
+		}
+		if err != nil {
+			return err
+		}
+		if i%2 == 0 {
+			short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+			err = m.Lock(short)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("a lock that is held was taken: %w", err)
+			}
+		}
+		if err := m.Unlock(); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
 // targetOf returns who passes a crash point, and whether others may want the lock meanwhile.
 func targetOf(point string) (target *spawn.Target[crash], alone bool) {
 	if point == "mutex.unwanted" {
@@ -135,6 +160,8 @@ func targetOf(point string) (target *spawn.Target[crash], alone bool) {
 	switch point {
 	case "mutex.blind", "mutex.stored", "mutex.overtaken":
 		return overtakenTarget, true
+	case "mutex.announced", "mutex.settled", "mutex.reset":
+		return modesTarget, true
 	}
 	return crashTarget, point == "mutex.robbed" // the others leave the dead one's lock to it
 }

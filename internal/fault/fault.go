@@ -15,5 +15,8 @@ func Arm(s string) error { return errors.New("fault: not built with the tag \"fa
 // Notice does nothing.
 func Notice(fn func(point string)) {}
 
+// Follow does nothing.
+func Follow(fn func(point string)) {}
+
 // Point is a named instant between two accesses to shared memory.
 func Point(name string) {}

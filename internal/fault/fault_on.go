@@ -31,6 +31,7 @@ var (
 	passes atomic.Int64 // of the armed point
 	seen   sync.Map     // names of the points passed
 	notice atomic.Pointer[func(point string)]
+	follow atomic.Pointer[func(point string)]
 )
 
 func init() {
@@ -69,10 +70,16 @@ func Arm(s string) error {
 // note of where, and when.
 func Notice(fn func(point string)) { notice.Store(&fn) }
 
+// Follow has fn called with the name of each point that is passed, before anything else happens there.
+func Follow(fn func(point string)) { follow.Store(&fn) }
+
 // Point is a named instant between two accesses to shared memory.
 func Point(name string) {
 	if _, ok := seen.Load(name); !ok {
 		seen.Store(name, true)
+	}
+	if fn := follow.Load(); fn != nil {
+		(*fn)(name)
 	}
 	o := armed.Load()
 	if o == nil || o.point != name || passes.Add(1) != o.nth {
