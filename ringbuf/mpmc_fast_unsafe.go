@@ -10,6 +10,11 @@ import (
 	"github.com/fb2d3dbd/multiproc/internal/race"
 )
 
+const (
+	fetchSlots = 4       // at a time
+	fetchBytes = 1 << 10 // at most: of large slots, which copying asks for as it goes, the first
+)
+
 const maxInline = math.MaxInt32 // more than any stride
 
 // putFast and getFast do the common case of a put and a get in one piece: a message that fits into its slot, the slot beside
@@ -66,11 +71,22 @@ func (q *MPMC) putFast(msg []byte) fast {
 	fault.Point("mpmc.fast.published")
 	cpu.StoreRelease64(&q.hdr.tail, q.next(t))
 	fault.Point("mpmc.fast.hinted")
+	if t&(fetchSlots-1) == 0 {
+		q.fetch(i + 2*fetchSlots)
+	}
 	// In memory that was closed here meanwhile the state is 0. It is read last: what came before it was done to the memory that is shared.
 	if atomic.LoadUint32(&q.hdr.data)&1 == 0 && atomic.LoadUint32(&q.hdr.state) == isOpen {
 		return allDone
 	}
 	return wakeUp
+}
+
+// fetch asks for the lines of some slots from i on, which who took their messages a lap ago still has. Where the queue is nearly full that takes them from who is
+// about to read them; then it is this side that waits for the other, and not for lines.
+func (q *MPMC) fetch(i uint64) {
+	if i+fetchSlots <= q.n {
+		cpu.FetchForStore((*byte)(unsafe.Add(q.slot0, i*q.stride)), min(fetchSlots*q.stride, fetchBytes))
+	}
 }
 
 // publishFast puts what putFast has written, in the long way.
