@@ -22,7 +22,7 @@ func (p *Producer) appendBatch(msgs [][]byte) int {
 			return i
 		}
 		if int64(tail+size-p.fetchAt) > 0 {
-			p.fetch(tail)
+			_ = p.fetch(tail) // is nil
 		}
 		at := p.at(tail)
 		*(*uint64)(at) = n

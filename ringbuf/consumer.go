@@ -136,7 +136,7 @@ func (c *Consumer) TryPeek() ([]byte, error) {
 func (c *Consumer) refresh() error {
 	state := atomic.LoadUint32(&c.hdr.producerState) // before the tail: what was put before the close is seen
 	fault.Point("spsc.get.looked")
-	tail := atomic.LoadUint64(&c.hdr.tail) // pairs with the release store in Producer.flush
+	tail := atomic.LoadUint64(&c.hdr.tail) // pairs with the producer's release stores of it
 	race.Acquire(&c.hdr.tail)
 	if lead := c.head - tail; lead-1 < expressLead && lead&7 == 0 { // the producer has not come to store it yet, after a message that was taken on its way
 		tail = c.head
@@ -180,7 +180,7 @@ func (c *Consumer) flush() {
 	c.untold = 0
 	fault.Point("spsc.get.read")
 	race.Release(&c.hdr.headIdx)
-	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.fits
+	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.look
 	fault.Point("spsc.get.released")
 	c.roomEvent.Notify(1)
 }

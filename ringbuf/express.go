@@ -41,7 +41,7 @@ func isLater(word, pos uint64) bool {
 // left of the lap.
 func (h *spscHeader) expressed(pos, rest uint64) uint64 {
 	for i := range h.express {
-		if w := atomic.LoadUint64(&h.express[i].word); isAt(w, pos) { // pairs with the release store in putFast
+		if w := atomic.LoadUint64(&h.express[i].word); isAt(w, pos) { // pairs with the release store in put
 			if size := recordSize(int(w & expressSizes >> 1)); size <= min(rest, expressLead) {
 				return size
 			}

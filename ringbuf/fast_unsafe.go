@@ -64,7 +64,7 @@ func (p *Producer) put(ctx context.Context, msg []byte, wait bool) error {
 	}
 	p.tail = next
 	race.Release(&h.tail)
-	cpu.StoreRelease64(&h.tail, next) // commits; pairs with the loads in get and Consumer.refresh
+	cpu.StoreRelease64(&h.tail, next) // commits; pairs with the loads in Consumer.arrivals and refresh
 	fault.Point("spsc.put.fast.published")
 	if atomic.LoadUint32(&h.data)&1|(atomic.LoadUint32(&h.consumerState)^isOpen) != 0 { // somebody sleeps, or has closed something
 		return p.afterPublish()
@@ -117,15 +117,14 @@ func (p *Producer) putWhole(msg []byte) error {
 	at := p.at(p.tail)
 	*(*uint64)(at) = n
 	cpu.Copy(unsafe.Slice((*byte)(at), recordHead+n)[recordHead:], msg) // not at+8: no pointer may stand behind the last byte
-	fault.Point("spsc.put.copied")
 	p.tail += recordSize(len(msg))
 	p.pending = 0
-	fault.Point("spsc.put.written")
+	fault.Point("spsc.put.whole.written")
 	race.Release(&p.hdr.tail)
-	cpu.StoreRelease64(&p.hdr.tail, p.tail) // commits; pairs with the loads in arrivals and Consumer.refresh
-	fault.Point("spsc.put.published")
+	cpu.StoreRelease64(&p.hdr.tail, p.tail) // commits; pairs with the loads in arrivals and refresh
+	fault.Point("spsc.put.whole.published")
 	if int64(p.tail-p.fetchAt) > 0 {
-		p.fetch(p.tail)
+		_ = p.fetch(p.tail) // is nil
 	}
 	return p.told()
 }
@@ -153,10 +152,10 @@ func (c *Consumer) getWhole(buf []byte) ([]byte, bool) {
 	buf = appendMessage(buf, unsafe.Slice((*byte)(at), recordHead+n)[recordHead:])
 	c.head += size
 	c.untold = 0
-	fault.Point("spsc.get.read")
+	fault.Point("spsc.get.whole.read")
 	race.Release(&c.hdr.headIdx)
 	cpu.StoreRelease64(&c.hdr.headIdx, c.head) // pairs with the load in Producer.look
-	fault.Point("spsc.get.released")
+	fault.Point("spsc.get.whole.released")
 	return buf, true
 }
 

@@ -331,6 +331,24 @@ func TestHostileScripts(t *testing.T) {
 	}
 }
 
+// TestHeadGoesBack has a consumer take back the room that it gave: what is put there would go over what comes behind the ring.
+func TestHeadGoesBack(t *testing.T) {
+	for _, n := range []int{40, 120, 121, 1000} {
+		for _, back := range []uint64{1 << 16, 1<<16 - 8, 4096, 8} {
+			mem := guarded(t, ringbuf.SPSCSize(1<<16))
+			_, p, _ := sides(t, mem, nil, 0)
+			binary.NativeEndian.PutUint64(mem[ringbuf.OffHead:], -back)
+			err := error(nil)
+			for range 2 << 16 / n {
+				if err = p.TryPut(noise[:n]); err != nil {
+					break
+				}
+			}
+			wantErr(t, err, ringbuf.ErrCorrupt)
+		}
+	}
+}
+
 // TestHostileNeighbour writes random words over a ring while both sides work on it, each pair of sides for some thousands of words.
 // The race detector does not watch this memory, as it does not watch another process.
 func TestHostileNeighbour(t *testing.T) {
@@ -367,9 +385,9 @@ func TestHostileNeighbour(t *testing.T) {
 				}
 				return err
 			case 2:
-				return p.TryPut(noise[:i%100])
+				return p.TryPut(noise[:i%300])
 			}
-			return p.Put(ctx, noise[:i%100])
+			return p.Put(ctx, noise[:i%200])
 		})
 		go work(func(i int) error {
 			switch i % 8 {

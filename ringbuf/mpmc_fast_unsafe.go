@@ -84,7 +84,10 @@ func (q *MPMC) putFast(msg []byte) fast {
 // fetch asks for the lines of some slots from i on, which who took their messages a lap ago still has. Where the queue is nearly full that takes them from who is
 // about to read them; then it is this side that waits for the other, and not for lines.
 func (q *MPMC) fetch(i uint64) {
-	if i+fetchSlots <= q.n {
+	if i >= q.n {
+		i -= q.n
+	}
+	if i+fetchSlots <= q.n && q.n >= 4*fetchSlots {
 		cpu.FetchForStore((*byte)(unsafe.Add(q.slot0, i*q.stride)), min(fetchSlots*q.stride, fetchBytes))
 	}
 }

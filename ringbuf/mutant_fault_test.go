@@ -84,6 +84,11 @@ var mutants = []mutant{
 		"TestExpressBehindSkip",
 	},
 	{
+		"room taken back by a consumer", "producer.go",
+		[]string{"	if head-p.head > p.tail-p.head {"}, []string{"	if false && head-p.head > p.tail-p.head {"},
+		"TestHeadGoesBack",
+	},
+	{
 		"a place guessed from another length", "fast_unsafe.go",
 		[]string{"	if n != c.length0 {\n"}, []string{"	if n > c.length0 {\n"},
 		"TestModelSPSC",

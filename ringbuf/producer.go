@@ -61,7 +61,7 @@ func (p *Producer) putSlow(ctx context.Context, msg []byte, wait bool) error {
 }
 
 // fetch asks for the lines that come next, after a put that ended at tail. The consumer has read them a lap ago, and each would be waited for at the first store to
-// it, with all that follows; no further than the room that is known to be free, since beyond the consumer may be reading.
+// it, with all that follows; no further than the room that is known to be free, since beyond the consumer may be reading. The error is nil: it makes of fetch something that put can end with.
 func (p *Producer) fetch(tail uint64) error {
 	p.fetchAt = tail + fetchEvery
 	if n := p.until - tail; n > 0 {
@@ -160,6 +160,12 @@ func (p *Producer) look() error {
 	race.Acquire(&p.hdr.headIdx)
 	if err := p.checkIndices(head, p.tail); err != nil {
 		return err
+	}
+	if head-p.head > p.tail-p.head { // room that is gone is nobody's: what is put there goes over what is behind it
+		if err := p.usable(); err != nil { // the zeros of a closed segment
+			return err
+		}
+		return fmt.Errorf("ringbuf: %w: the consumer's index went back from %#x to %#x", ErrCorrupt, p.head, head)
 	}
 	p.head = head
 	p.near = cpu.Ordered && head == p.tail-p.pending

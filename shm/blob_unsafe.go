@@ -38,8 +38,7 @@ type Blob struct {
 }
 
 type cellHead struct {
-	lock     uint32
-	_        uint32
+	lock     uint64 // a futex.Mutex
 	version  uint64
 	capacity uint64
 	lengths  [2]uint64

@@ -1,5 +1,5 @@
-// Package cpu holds the few instructions that Go's atomics do not offer: a release store that is no exchange, and the
-// spin-wait hint.
+// Package cpu holds the few instructions that Go and its atomics do not offer: a release store that is no exchange, the
+// spin-wait hint, a copy by whole lines, and asking for lines before they are stored to.
 //
 // atomic.Store is an XCHG on amd64: on a line that the other side is polling it stalls until the core owns that line. A
 // plain MOV retires into the store buffer; x86's total store order makes it a release store. arm64 has STLR for it. The

@@ -23,8 +23,8 @@ const Plain = true
 // Ordered reports whether the CPU does loads in the order of the program, and stores too, without being asked.
 const Ordered = false
 
-// FetchForStore asks for the cache lines of n bytes from p on, 64 bytes a line and one at least, to be stored to soon. It does not wait for them, and what they hold does not
-// change.
+// FetchForStore asks for the cache lines of n bytes from p on, in steps of 64 bytes and one at least, to be stored to soon. It does not wait for them, and what
+// they hold does not change; a step may be into memory that is not there.
 //
 //go:noescape
 func FetchForStore(p *byte, n uint64)
