@@ -41,7 +41,8 @@ type ProcessOptions struct {
 	Method StartMethod
 	// AllowForkall lets [Fork] copy a process in which other goroutines run. They run on in the child as well as here: accept loops
 	// accept in both, what is buffered is written twice, timers fire twice, and what is locked in memory stays locked until its
-	// holder's copy unlocks it. Goroutines that are in the middle of calls on queues and locks are refused nevertheless.
+	// holder's copy unlocks it. Goroutines that are seen in the middle of calls on queues and locks are refused nevertheless; one that begins
+	// such a call at that moment is not seen, so keep them from what is shared.
 	AllowForkall bool
 }
 

@@ -87,6 +87,82 @@ func TestModes(t *testing.T) {
 }
 
 // Whoever dies with the mode "announced" leaves it to the next.
+// TestModeThatIsNeverTheSame has somebody write the mode without end: who waits still obeys its context, by itself and in a group.
+func TestModeThatIsNeverTheSame(t *testing.T) {
+	c := &folk{}
+	mem := make([]byte, futex.MutexSize)
+	held, err := futex.NewMutex(mem, c.one(1))
+	ok(t, err)
+	ok(t, held.Lock(context.Background()))
+	other, err := futex.NewMutex(mem, c.one(2))
+	ok(t, err)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for mode := uint32(0); ; mode++ {
+			select {
+			case <-stop:
+				return
+			default:
+				for range 100 {
+					mode++
+					atomic.StoreUint32(wordAt(mem, 4), mode)
+				}
+			}
+		}
+	}()
+	for range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		wantErr(t, other.Lock(ctx), context.DeadlineExceeded)
+		cancel()
+		g := futex.NewGroup([]*futex.Source{other.Source()})
+		if ready := g.Arm(); len(ready) != 0 {
+			t.Fatal("a lock that is held is ready")
+		}
+		g.Close()
+	}
+	close(stop)
+	<-done
+	ok(t, held.Unlock())
+}
+
+// foreign has a word for its token, and memory of others.
+type foreign struct{ *person }
+
+func (foreign) Keeps([]byte) bool { return false }
+
+// TestBlindOnlyWhereItKeepsMemory: of memory that the participant may lose its name for before it is taken away, a late store could free what another holds.
+func TestBlindOnlyWhereItKeepsMemory(t *testing.T) {
+	c := &folk{}
+	one := c.one(1).(*person)
+	seg, err := shm.New(&shm.Options{Size: 64})
+	ok(t, err)
+	defer seg.Close()
+	user := seg.Bytes()
+	for _, k := range []struct {
+		name string
+		mem  []byte
+		who  futex.Participants
+		want bool
+	}{
+		{"its own", make([]byte, 8), one, true},
+		{"another's", make([]byte, 8), foreign{one}, false},
+		{"a segment's", user, seg, true},
+		{"the end of a segment", user[56:], seg, true},
+		{"not the segment's", make([]byte, 8), seg, false},
+		{"goroutines'", make([]byte, 8), futex.Local{}, true},
+	} {
+		m, err := futex.NewMutex(k.mem, k.who)
+		ok(t, err)
+		if m.Blind() != k.want {
+			t.Errorf("%s memory: unlocked by a plain store: %v", k.name, m.Blind())
+		}
+		ok(t, m.Lock(context.Background()))
+		ok(t, m.Unlock())
+		wantErr(t, m.Unlock(), futex.ErrNotOwner)
+	}
+}
+
 func TestAnnouncedByTheDead(t *testing.T) {
 	seg := newSegment(t, 64)
 	m, word, mode := newMutex(t, seg), wordAt(seg.Bytes(), 0), wordAt(seg.Bytes(), 4)

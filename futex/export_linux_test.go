@@ -13,6 +13,9 @@ func KernelSleepers() (now, most int) { return int(direct.Load()), int(maxDirect
 // Wanted reports whether somebody waits in line.
 func (l *RWMutex) Wanted() bool { return atomic.LoadUint32(&l.line.at.word)&waiters != 0 }
 
+// Blind reports whether the mutex may be unlocked by a plain store here.
+func (m *Mutex) Blind() bool { return m.blind != nil }
+
 // SetCalm sets how many unlocks in a row must find nobody waiting until the next are plain stores, and returns what it was.
 func SetCalm(n uint32) (was uint32) {
 	was, calmUnlocks = calmUnlocks, n

@@ -57,6 +57,10 @@ type Tokened interface {
 	Participants
 	// Token returns the word, the same for good, or nil for none. It is good as long as the Tokened is referred to.
 	Token() *atomic.Uint32
+	// Keeps reports whether this process can no longer write to mem when Alive has come to be false of its token: it is dead, or mem was taken from it first. Of such
+	// memory a [Mutex] may be unlocked by a plain store, which comes late where the process was held up; of other memory it is unlocked by an exchange. A
+	// *shm.Segment keeps what is its own.
+	Keeps(mem []byte) bool
 }
 
 // Local is the only participant of memory that no other process shares.
@@ -70,6 +74,9 @@ func (Local) Alive(token uint32) bool { return token == 1 }
 
 // Token returns a word that holds 1.
 func (Local) Token() *atomic.Uint32 { return &local }
+
+// Keeps reports true: it does not die before its memory.
+func (Local) Keeps([]byte) bool { return true }
 
 var local atomic.Uint32
 

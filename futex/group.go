@@ -78,18 +78,22 @@ func (e *Event) Source() *Source {
 	return &Source{Event: e.event, Ready: e.IsSet, Who: e.who, Idle: func() error { _, err := e.self(); return err }}
 }
 
+// armTries is how often arm tries to make a lock's word say that somebody sleeps. If others change it all the time, the slice of who sleeps must do.
+const armTries = 100
+
 // arm makes the word say that somebody sleeps, and returns what it says.
 func (s *Source) arm() (word *uint32, val uint32) {
-	for {
+	for tries := 0; ; tries++ {
 		if s.mutex != nil {
 			w := atomic.LoadUint32(&s.mutex.at.word)
-			if isFree(w) || w&waiters != 0 || s.mutex.announce(w) {
-				if !isFree(w) {
-					w |= waiters
-				}
-				return &s.mutex.at.word, w
+			switch {
+			case isFree(w) || tries == armTries:
+			case w&waiters != 0 || s.mutex.announce(w):
+				w |= waiters
+			default:
+				continue
 			}
-			continue
+			return &s.mutex.at.word, w
 		}
 		w := atomic.LoadUint32(s.Event.word)
 		next := (w + generation) | sleepers

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fb2d3dbd/multiproc/futex"
@@ -15,9 +16,23 @@ type folk struct {
 	mu   sync.Mutex
 	dead map[uint32]bool
 	gone map[uint32]bool // have closed the memory
+	self map[uint32]*atomic.Uint32
 }
 
-func (c *folk) one(token uint32) futex.Participants { return &person{c, token} }
+func (c *folk) one(token uint32) futex.Participants {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.self == nil {
+		c.self = map[uint32]*atomic.Uint32{}
+	}
+	if c.self[token] == nil {
+		c.self[token] = new(atomic.Uint32)
+		if !c.gone[token] {
+			c.self[token].Store(token)
+		}
+	}
+	return &person{c, token, c.self[token]}
+}
 
 func (c *folk) kill(token uint32) {
 	c.mu.Lock()
@@ -35,12 +50,20 @@ func (c *folk) leave(token uint32) {
 		c.gone = map[uint32]bool{}
 	}
 	c.gone[token] = true
+	if c.self[token] != nil {
+		c.self[token].Store(0)
+	}
 }
 
 type person struct {
 	*folk
 	token uint32
+	self  *atomic.Uint32
 }
+
+func (p *person) Token() *atomic.Uint32 { return p.self }
+
+func (p *person) Keeps([]byte) bool { return true }
 
 func (p *person) Self() uint32 {
 	p.mu.Lock()

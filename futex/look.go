@@ -18,11 +18,11 @@ type State struct {
 
 // LookMutex looks at a [Mutex] or an [RLock].
 func LookMutex(mem []byte) (s State, err error) {
-	p, err := word(mem, "futex: mutex")
+	p, err := wordsOfLock(mem, "futex: mutex")
 	if err != nil {
 		return s, err
 	}
-	w := atomic.LoadUint32(p)
+	w := atomic.LoadUint32(&p.word)
 	s.see(w)
 	if !isFree(w) {
 		s.Owner = w >> ownerShift

@@ -3,6 +3,7 @@ package futex
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,8 @@ const MutexSize = 8
 //	0                free                         → owner, by who locks
 //	damaged          free, not declared whole     → owner+damaged, by who locks (gets ErrOwnerDied)
 //	owner            held                         → 0, by the owner; owner'+damaged, by who has proof that owner is dead
-//	owner+waiters    held, somebody may sleep     → 0 and one wake, by the owner, or after its turn handed+waiters; as above
+//	owner+waiters    held, somebody may sleep     → 0 and one wake, by the owner, or after its turn handed+waiters; 0 by the store of an owner that
+//	                                                had not seen the bit, and one wake after its second look at the mode; as above
 //	handed+waiters   free for who has slept       → owner+waiters, by one of those who sleep; by others when it stays so; 0, by
 //	                                                who handed it over and woke nobody
 //	…+damaged        held, ErrOwnerDied was said  → without damaged, by the owner's MarkConsistent
@@ -91,6 +93,9 @@ var calmUnlocks uint32 = 1 << 18
 // barrierHere is replaced by tests.
 var barrierHere = sys.Barrier
 
+// wideSwap is false where Go makes the exchange of 64 bits of several instructions and a lock of the process's own: there every unlock is an exchange of 32.
+const wideSwap = runtime.GOARCH != "arm" && runtime.GOARCH != "mips" && runtime.GOARCH != "mipsle"
+
 // isFree reports whether nobody owns the lock whose word is w.
 func isFree(w uint32) bool { return w>>ownerShift == 0 || w>>ownerShift == handed }
 
@@ -108,7 +113,7 @@ func NewMutex(mem []byte, who Participants) (*Mutex, error) {
 	if t, ok := who.(Tokened); ok {
 		m.self = t.Token()
 	}
-	if m.self != nil && sys.RegisterBarrier() {
+	if m.self != nil && wideSwap && who.(Tokened).Keeps(mem) && sys.RegisterBarrier() {
 		m.blind = m.self
 	}
 	return m, nil
@@ -246,40 +251,41 @@ func (m *Mutex) lockSlow(ctx context.Context, me uint32) error {
 // announce sets the waiters bit in the word w of another, and reports false if the word is no longer w, or the mode changed. The exchange
 // is of both words: a bit that was set in a mode which is over could be overwritten by a store that nobody who sleeps hears of.
 func (m *Mutex) announce(w uint32) bool {
-	mode := m.settle()
-	return m.at.swap(w, mode, w|waiters, mode)
+	mode, ok := m.settle()
+	if ok && mode&modeMask == never { // it stays that
+		return atomic.CompareAndSwapUint32(&m.at.word, w, w|waiters)
+	}
+	return ok && m.at.swap(w, mode, w|waiters, mode)
 }
 
-// settle brings about a mode in which every unlock is an exchange, and returns it. Any number may do that at a time. The death of one
+// settle brings about a mode in which every unlock is an exchange, and returns it, or false if the mode has changed meanwhile: it does not try again by itself, since
+// whoever changes the mode without end must not keep anybody from looking at its context. Any number may do this at a time. The death of one
 // leaves "announced", and the next runs a barrier of its own.
 //
 // Without a barrier nothing but the slices of those who sleep covers an unlock whose store is not visible yet while its second look at the mode is already done:
 // some instructions, once in the life of the lock, since it stays "never".
-func (m *Mutex) settle() uint32 {
-	for {
-		mode := atomic.LoadUint32(&m.at.mode)
+func (m *Mutex) settle() (mode uint32, ok bool) {
+	mode = atomic.LoadUint32(&m.at.mode)
+	if mode&modeMask == blind {
+		if !atomic.CompareAndSwapUint32(&m.at.mode, mode, mode|announced) {
+			return 0, false
+		}
+		mode |= announced
+		fault.Point("mutex.announced")
+	}
+	if mode&modeMask == announced {
 		next := mode&^modeMask | settled
-		switch mode & modeMask {
-		case settled, never:
-			return mode
-		case blind:
-			next = mode | announced
-		case announced:
-			if !barrierHere() { // pairs with the two looks at the mode in Unlock
-				next = mode | never
-			}
+		if !wideSwap || !barrierHere() { // pairs with the two looks at the mode in Unlock
+			next = mode | never
 		}
 		if !atomic.CompareAndSwapUint32(&m.at.mode, mode, next) {
-			continue
-		}
-		if next&modeMask == announced {
-			fault.Point("mutex.announced")
-			continue
+			return 0, false
 		}
 		fault.Point("mutex.settled")
 		cpu.StoreRelease32(&m.calm, 0)
-		return next
+		mode = next
 	}
+	return mode, true
 }
 
 // owner lists who holds the lock: whose death a waiter has to hear of.
@@ -305,8 +311,8 @@ func (m *Mutex) giveUp(ctx context.Context, me uint32) error {
 // Unlock releases the lock. It returns ErrNotOwner when this process does not hold it, and ErrClosed after the memory
 // was closed. A lock that came with ErrOwnerDied and was not marked consistent says so to the next owner as well.
 //
-// Two goroutines of a process must not both unlock what was locked once. The later of two such calls gets ErrNotOwner; but when they meet within the same
-// few instructions, the second may free the lock for another process that has just taken it.
+// Two goroutines of a process must not both unlock what was locked once. The later of two such calls gets ErrNotOwner; but when both have seen that the lock is theirs
+// before either frees it, the second, whenever it runs on, may free the lock that another process holds by then.
 func (m *Mutex) Unlock() error {
 	race.Release(&m.at.word)
 	if m.blind != nil { // all in one piece, as in Lock
@@ -318,6 +324,9 @@ func (m *Mutex) Unlock() error {
 				fault.Point("mutex.stored")
 				if atomic.LoadUint32(&m.at.mode) != mode { // pairs with the barrier in settle
 					m.wakeLate()
+				}
+				if m.blind.Load() != me { // as in confirm: the store may have gone where nobody shares it
+					return ErrClosed
 				}
 				return nil
 			}

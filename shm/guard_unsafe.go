@@ -35,3 +35,9 @@ func guard(mem []byte, fn func() error) (err error) {
 	}()
 	return fn()
 }
+
+// within reports whether part is memory of whole.
+func within(whole, part []byte) bool {
+	first, at := uintptr(unsafe.Pointer(unsafe.SliceData(whole))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	return at-first <= uintptr(len(whole)) && uintptr(len(part)) <= uintptr(len(whole))-(at-first)
+}

@@ -357,6 +357,9 @@ func (s *Segment) Self() uint32 {
 // it, and nobody may change it. It is nil for the zero value.
 func (s *Segment) Token() *atomic.Uint32 { return s.token }
 
+// Keeps reports whether mem is the segment's own: Close takes that from this process before others may take it for dead. It is for package futex.
+func (s *Segment) Keeps(mem []byte) bool { return within(s.mem, mem) }
+
 // Alive reports whether the participant with this token may still run; false is proven, by the kernel, not guessed from
 // a time-out. A process that has just been killed and waited for may be alive here for moments, as long as somebody reads its files under
 // /proc: ask again. After Close nothing can be proven any more, and it reports true.
