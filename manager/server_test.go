@@ -89,6 +89,23 @@ var (
 	})
 )
 
+// A deadline is a context whose time is over when that is closed: not before the call has come to where it is to be given up.
+type deadline struct {
+	context.Context
+	over chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.over }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // TestCancel gives a call up that runs in the server.
 func TestCancel(t *testing.T) {
 	each(t, func(t *testing.T, s *manager.Server, m *manager.Manager) {
@@ -103,10 +120,12 @@ func TestCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		proctest.Eventually(t, func() bool { return gaveUp.Load() == before+1 }, "the function to be told")
-		ctx, cancel = context.WithTimeout(context.Background(), 10*time.Millisecond)
-		defer cancel()
-		_, err := manager.UpdateValue(ctx, v, hold, 0)
-		<-holding
+		late := deadline{context.Background(), make(chan struct{})}
+		go func() {
+			<-holding
+			close(late.over)
+		}()
+		_, err := manager.UpdateValue(late, v, hold, 0)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
