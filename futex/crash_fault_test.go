@@ -87,6 +87,25 @@ var overtakenTarget = spawn.NewTarget("futex.overtaken", func(ctx context.Contex
 	return c.enter(ctx)
 })
 
+// lockMended takes the lock, and declares what it guards mended if its owner has died.
+func lockMended(ctx context.Context, m *futex.Mutex) error {
+	err := m.Lock(ctx)
+	if errors.Is(err, futex.ErrOwnerDied) {
+		err = m.MarkConsistent()
+	}
+	return err
+}
+
+// waitInVain waits for a lock that is held.
+func waitInVain(ctx context.Context, m *futex.Mutex, d time.Duration) error {
+	short, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if err := m.Lock(short); !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("a lock that is held was taken: %w", err)
+	}
+	return nil
+}
+
 // unwantedTarget hands the lock over when those who had waited have given up.
 var unwantedTarget = spawn.NewTarget("futex.unwanted", func(ctx context.Context, c crash) error {
 	if err := fault.Arm(c.Order); err != nil {
@@ -98,18 +117,11 @@ var unwantedTarget = spawn.NewTarget("futex.unwanted", func(ctx context.Context,
 	}
 	for range c.Rounds {
 		for range 2 { // at the first unlock with a waiter the turn begins, at the second it is over
-			err := m.Lock(ctx)
-			if errors.Is(err, futex.ErrOwnerDied) {
-				err = m.MarkConsistent()
-			}
-			if err != nil {
+			if err := lockMended(ctx, m); err != nil {
 				return err
 			}
-			short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
-			err = m.Lock(short)
-			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("a lock that is held was taken: %w", err)
+			if err := waitInVain(ctx, m, 10*time.Millisecond); err != nil {
+				return err
 			}
 			if err := m.Unlock(); err != nil {
 				return err
@@ -130,19 +142,12 @@ var modesTarget = spawn.NewTarget("futex.modes", func(ctx context.Context, c cra
 		return err
 	}
 	for i := range 2 * c.Rounds {
-		err := m.Lock(ctx)
-		if errors.Is(err, futex.ErrOwnerDied) {
-			err = m.MarkConsistent()
-		}
-		if err != nil {
+		if err := lockMended(ctx, m); err != nil {
 			return err
 		}
 		if i%2 == 0 {
-			short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
-			err = m.Lock(short)
-			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("a lock that is held was taken: %w", err)
+			if err := waitInVain(ctx, m, 5*time.Millisecond); err != nil {
+				return err
 			}
 		}
 		if err := m.Unlock(); err != nil {
