@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"time"
 
 	"github.com/fb2d3dbd/multiproc/internal/sys"
@@ -95,6 +96,9 @@ func connect(ctx context.Context, network, address string, again bool) (net.Conn
 	var d net.Dialer
 	for nap := time.Millisecond; ; nap = min(2*nap, 100*time.Millisecond) {
 		c, err := d.DialContext(ctx, network, address)
+		if end, has := ctx.Deadline(); has && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(end) {
+			err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // the poller's timer was faster than the context's
+		}
 		if err == nil || !again || !nobody(err) {
 			return c, err
 		}

@@ -117,8 +117,6 @@ func (r *registry) run(h *hub) {
 		if i >= 0 && i < len(h.armed) {
 			if l := h.armed[i]; l.n > 0 {
 				l.look(true)
-			} else { // all have left, and the kernel took the hub for one who sleeps: somebody else may have been meant
-				sys.FutexWake(l.word, 1)
 			}
 		}
 		r.mu.Unlock()

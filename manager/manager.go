@@ -163,7 +163,7 @@ func (m *Manager) connect(ctx context.Context) (*client, error) {
 	for {
 		c, err := conn.Dial(ctx, network, m.address, o)
 		if err != nil {
-			if errors.Is(err, ErrAuthentication) && !errors.Is(err, syscall.ECONNRESET) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			if errors.Is(err, ErrAuthentication) && !errors.Is(err, syscall.ECONNRESET) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 				return nil, fmt.Errorf("manager: connect to %s %s: %w", m.network, m.address, err)
 			}
 			return nil, fmt.Errorf("%w: connect to %s %s: %w", ErrServer, m.network, m.address, err)
