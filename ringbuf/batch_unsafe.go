@@ -22,7 +22,7 @@ func (p *Producer) appendBatch(msgs [][]byte) int {
 			return i
 		}
 		if int64(tail+size-p.fetchAt) > 0 {
-			_ = p.fetch(tail) // is nil
+			p.fetch(tail)
 		}
 		at := p.at(tail)
 		*(*uint64)(at) = n

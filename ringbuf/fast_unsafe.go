@@ -69,10 +69,10 @@ func (p *Producer) put(ctx context.Context, msg []byte, wait bool) error {
 	if atomic.LoadUint32(&h.data)&1|(atomic.LoadUint32(&h.consumerState)^isOpen) != 0 { // somebody sleeps, or has closed something
 		return p.afterPublish()
 	}
-	if int64(next-p.fetchAt) <= 0 {
-		return nil
+	if int64(next-p.fetchAt) > 0 {
+		p.fetch(next)
 	}
-	return p.fetch(next)
+	return nil
 }
 
 // get appends the next message to buf and gives its room back. If wait is false it returns ErrEmpty instead of waiting for one.
@@ -124,15 +124,7 @@ func (p *Producer) putWhole(msg []byte) error {
 	cpu.StoreRelease64(&p.hdr.tail, p.tail) // commits; pairs with the loads in arrivals and refresh
 	fault.Point("spsc.put.whole.published")
 	if int64(p.tail-p.fetchAt) > 0 {
-		_ = p.fetch(p.tail) // is nil
-	}
-	return p.told()
-}
-
-// told does what remains after a publication, if anything does.
-func (p *Producer) told() error {
-	if atomic.LoadUint32(&p.hdr.data)&1|(atomic.LoadUint32(&p.hdr.consumerState)^isOpen) == 0 {
-		return nil // nobody sleeps, and nobody has closed anything
+		p.fetch(p.tail)
 	}
 	return p.afterPublish()
 }

@@ -61,17 +61,19 @@ func (p *Producer) putSlow(ctx context.Context, msg []byte, wait bool) error {
 }
 
 // fetch asks for the lines that come next, after a put that ended at tail. The consumer has read them a lap ago, and each would be waited for at the first store to
-// it, with all that follows; no further than the room that is known to be free, since beyond the consumer may be reading. The error is nil: it makes of fetch something that put can end with.
-func (p *Producer) fetch(tail uint64) error {
+// it, with all that follows; no further than the room that is known to be free, since beyond the consumer may be reading.
+func (p *Producer) fetch(tail uint64) {
 	p.fetchAt = tail + fetchEvery
 	if n := p.until - tail; n > 0 {
 		cpu.FetchForStore((*byte)(p.at(tail)), min(n, fetchAhead))
 	}
-	return nil
 }
 
 // afterPublish does what remains after a publication: to wake the consumer, and to say what has become of it.
 func (p *Producer) afterPublish() error {
+	if atomic.LoadUint32(&p.hdr.data)&1|(atomic.LoadUint32(&p.hdr.consumerState)^isOpen) == 0 {
+		return nil // nobody sleeps, and nobody has closed anything
+	}
 	p.dataEvent.Notify(1)
 	if err := p.usable(); err != nil {
 		return err
